@@ -1,0 +1,100 @@
+"""What the Lambda service hands to the execution engine, and what it gets back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
+
+import msgspec
+
+from lambent.core.operations import Scope
+from lambent.sandbox.protocol import InitializationType, InvocationReport, LogFormat
+
+
+class FunctionVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """One immutable function version as the engine needs it.
+
+    Environments are interchangeable exactly when their versions have the same `key`. Every change of code or
+    configuration makes a new key; the environments of the old one finish their events and end.
+    """
+
+    key: str  # e.g. "<qualified arn>#<revision of code and configuration>"
+    scope: Scope
+    name: str
+    version: str
+    arn: str  # unqualified
+    runtime: str
+    handler: str
+    code: str  # hex SHA-256
+    layers: tuple[str, ...] = ()
+    environment: Mapping[str, str] = {}
+    role_arn: str = ""
+    memory_mb: int = 128
+    timeout_s: float = 3.0
+    ephemeral_storage_mb: int = 512
+    log_group: str = ""
+    log_format: LogFormat = "Text"
+    application_log_level: str | None = None
+    system_log_level: str | None = None
+    initialization_type: InitializationType = "on-demand"
+    runtime_version_arn: str = ""
+
+
+class InvokeRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One event, as the caller sent it."""
+
+    request_id: str
+    payload: bytes
+    invoked_function_arn: str
+    client_context: str = ""
+    cognito_identity: str = ""
+    trace_id: str = ""
+    tenant_id: str = ""
+    streaming: bool = False
+
+
+class InvokeResult(Protocol):
+    """The answer to one event; same meaning as `sandbox.protocol.Response`."""
+
+    @property
+    def function_error(self) -> str | None: ...
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def streaming(self) -> bool: ...
+    def body(self) -> AsyncIterator[bytes]: ...
+    async def read(self) -> bytes: ...
+    async def report(self) -> InvocationReport: ...
+
+
+class Throttled(Exception):
+    """No environment may serve this event now.
+
+    `reason` is one of AWS's ThrottleReasons; `detail` says in words which limit binds, also where that is this
+    machine's memory or process limit rather than a quota.
+    """
+
+    def __init__(self, reason: str, detail: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+
+class Engine(Protocol):
+    """What `lambda_` needs of `execution`."""
+
+    async def invoke(self, function: FunctionVersion, request: InvokeRequest) -> InvokeResult:
+        """Run one event on an idle or a new environment of `function`.
+
+        Raises Throttled, and `sandbox.protocol.CannotRun` when no machine can run this runtime.
+        Failures of the function itself are results, not exceptions.
+        """
+
+    def set_reserved_concurrency(self, function_arn: str, limit: int | None) -> None:
+        """Reserve `limit` concurrent executions for all versions of the function (0 blocks it; None lifts it)."""
+
+    def set_account_concurrency(self, scope: Scope, limit: int) -> None: ...
+
+    def retire(self, key: str) -> None:
+        """End the environments of this version key: idle ones now, busy ones after their event."""

@@ -1,0 +1,164 @@
+"""The small streaming message protocol between the platform and whatever runs environments.
+
+`execution` talks to a `Sandbox` only through this module, on this machine too: a Ray actor or another host
+implements the same three calls with the same messages. Every message is plain data.
+
+Life of an environment:  start -> (ready | StartFailed) -> invoke* -> stop.  One environment runs one event
+at a time (until multi-concurrent environments come). After a timeout or a crash the environment is *reset*:
+the next invoke initialises a new process with the same /tmp and log stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+
+InitializationType = Literal["on-demand", "provisioned-concurrency", "snap-start", "lambda-managed-instances"]
+LogFormat = Literal["Text", "JSON"]
+ShutdownReason = Literal["spindown", "timeout", "failure"]
+
+
+class EnvironmentSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is needed to start one execution environment of one function version."""
+
+    environment_id: str
+    account: str
+    region: str
+    function_name: str
+    function_version: str  # "$LATEST" or a number
+    function_arn: str  # unqualified
+    runtime: str  # AWS's runtime id: "python3.13", "provided.al2023"
+    handler: str
+    code: str  # hex SHA-256 of the package; a `CodeSource` turns it into a folder
+    layers: tuple[str, ...] = ()  # hex SHA-256 of layer packages, in merge order
+    environment: Mapping[str, str] = {}  # the function's own variables
+    credentials: Mapping[str, str] = {}  # AWS_ACCESS_KEY_ID, ... minted for this environment
+    endpoint_url: str = ""  # AWS_ENDPOINT_URL that the function sees
+    memory_mb: int = 128
+    timeout_s: float = 3.0
+    ephemeral_storage_mb: int = 512
+    log_group: str = ""
+    log_stream: str = ""
+    log_format: LogFormat = "Text"
+    application_log_level: str | None = None
+    system_log_level: str | None = None
+    initialization_type: InitializationType = "on-demand"
+    runtime_version_arn: str = ""
+
+
+class Invocation(msgspec.Struct, frozen=True, kw_only=True):
+    """One event for one environment. `deadline_ms` is epoch milliseconds on the machine that runs it."""
+
+    request_id: str
+    payload: bytes
+    invoked_function_arn: str
+    deadline_ms: int
+    timeout_s: float
+    trace_id: str = ""
+    client_context: str = ""  # decoded JSON text
+    cognito_identity: str = ""
+    tenant_id: str = ""
+    streaming: bool = False  # the caller takes the answer as it is produced
+
+
+class InvocationReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run cost and said. Known once the environment is ready for its next event."""
+
+    duration_ms: float
+    billed_duration_ms: int
+    memory_mb: int
+    max_memory_used_mb: int
+    init_duration_ms: float | None = None  # None on a warm start
+    log_tail: bytes = b""  # the last 4,096 bytes of START..REPORT
+
+
+class Response(Protocol):
+    """What came back for one event. `body` may be read once; `report` resolves after the body's end."""
+
+    @property
+    def function_error(self) -> str | None:
+        """`Unhandled`, or None. For a streamed answer the error of what came before the first byte."""
+
+    @property
+    def content_type(self) -> str: ...
+
+    @property
+    def streaming(self) -> bool:
+        """Whether the runtime answered in streaming mode."""
+
+    def body(self) -> AsyncIterator[bytes]:
+        """The answer's bytes as they come. Raises `StreamBroken` when a streamed answer fails midway."""
+
+    async def read(self) -> bytes:
+        """The whole answer."""
+
+    async def report(self) -> InvocationReport: ...
+
+
+class StreamBroken(Exception):
+    """A streamed answer ended with an error: `error_type` and the error JSON that the runtime gave."""
+
+    def __init__(self, error_type: str, error_body: bytes) -> None:
+        super().__init__(error_type)
+        self.error_type = error_type
+        self.error_body = error_body
+
+
+class StartRefused(Exception):
+    """The machine will not take another environment now (`reason` says which of its limits binds)."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class CannotRun(Exception):
+    """This machine cannot run such a function at all (no interpreter, unknown runtime); says what is missing."""
+
+
+class Environment(Protocol):
+    """One running execution environment."""
+
+    @property
+    def environment_id(self) -> str: ...
+
+    @property
+    def alive(self) -> bool:
+        """False once it has ended and can serve no more."""
+
+    async def invoke(self, invocation: Invocation) -> Response:
+        """Run one event; returns at the first byte of the answer.
+
+        Whatever goes wrong inside (handler error, crash, timeout, failed init) is a `Response` with `function_error` set and
+        AWS's error JSON as body. Cancelling the call kills the process: the event must not go on running unobserved.
+        """
+
+    async def stop(self, reason: ShutdownReason) -> None:
+        """End it with all its processes and remove its /tmp. Idempotent."""
+
+
+class Sandbox(Protocol):
+    """Runs environments on one machine."""
+
+    async def start(self, spec: EnvironmentSpec) -> Environment:
+        """Start an environment; returns when it can take an event.
+
+        A failed or slow init does not fail the start: AWS repeats it inside the first invoke, and so does the
+        environment. Raises StartRefused (try elsewhere or throttle) and CannotRun.
+        """
+
+    async def close(self) -> None:
+        """Stop every environment and leave nothing behind."""
+
+
+class CodeSource(Protocol):
+    """Where a sandbox gets code from."""
+
+    async def folder(self, sha256: str) -> Path:
+        """The read-only folder with the unpacked package. Raises KeyError when there is no such package."""
+
+
+OnExit = Callable[[str], Awaitable[None]]

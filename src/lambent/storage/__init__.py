@@ -1,0 +1,1 @@
+"""Durable state: databases with group commit, migrations, the blob store, and the lease on a data directory."""
