@@ -103,3 +103,4 @@ class Operation:
     simulated: Mapping[str, str] = field(default_factory=dict)
     rejected: Mapping[str, Rejection] = field(default_factory=dict)
     note: str = ""
+    max_body_bytes: int | None = None  # overrides the service's

@@ -132,8 +132,8 @@ class Environment(Protocol):
     async def invoke(self, invocation: Invocation) -> Response:
         """Run one event; returns at the first byte of the answer.
 
-        Whatever goes wrong inside (handler error, crash, timeout, failed init) is a `Response` with `function_error` set and
-        AWS's error JSON as body. Cancelling the call kills the process: the event must not go on running unobserved.
+        Whatever goes wrong inside (handler error, crash, timeout, failed init) is a `Response` with `function_error`
+        set and AWS's error JSON as body. Cancelling the call kills the process: the event must not go on running unobserved.
         """
 
     async def stop(self, reason: ShutdownReason) -> None:

@@ -1,0 +1,1 @@
+"""The AWS wire protocols, compiled once per operation from botocore's service models into plain closures."""
