@@ -133,7 +133,7 @@ class Environment(Protocol):
         """Run one event; returns at the first byte of the answer.
 
         Whatever goes wrong inside (handler error, crash, timeout, failed init) is a `Response` with `function_error`
-        set and AWS's error JSON as body. Cancelling the call kills the process: the event must not go on running unobserved.
+        set and AWS's error JSON as body. Cancelling the call kills the process: no event runs on unobserved.
         """
 
     async def stop(self, reason: ShutdownReason) -> None:
