@@ -41,7 +41,8 @@ def wrk(url: str, *, connections: int, seconds: int = 5, service: str = "lambda"
         sys.exit("this benchmark needs wrk (Debian: apt-get install wrk)")
     host = urlsplit(url).netloc
     lua = (
-        f'wrk.headers["Host"] = "{host}"\nwrk.headers["Authorization"] = "{AUTHORIZATION.format(service=service)}"\n{script}\n'
+        f'wrk.headers["Host"] = "{host}"\n'
+        f'wrk.headers["Authorization"] = "{AUTHORIZATION.format(service=service)}"\n{script}\n'
         "done = function(summary, latency, requests)\n"
         '  io.write(string.format("RESULT %f %f %f %d\\n", summary.requests / summary.duration * 1e6,\n'
         "    latency:percentile(50) / 1000, latency:percentile(99) / 1000,\n"
