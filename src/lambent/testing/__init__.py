@@ -1,0 +1,1 @@
+"""For our tests and for users': a virtual clock, a server in a fixture."""
