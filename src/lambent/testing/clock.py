@@ -209,3 +209,18 @@ class VirtualClock:
             except TimeoutError:
                 message = f"still under way after {self._patience_s:g} s: {', '.join(held)}"
                 raise ClockStuck(message) from None
+
+
+class RemoteClock:
+    """A virtual clock as seen from another thread than its event loop's: here advancing is an ordinary call."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock.now()
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass; returns when everything that came due has been done. Raises ClockStuck."""
+        self._clock.advance_threadsafe(seconds)
