@@ -14,9 +14,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only say whether the file is current")
     arguments = parser.parse_args()
-    from lambent.platform import Platform
-
     from lambent.core.config import ServerConfig
+    from lambent.platform import Platform
     from lambent.server import compatibility
 
     with tempfile.TemporaryDirectory() as folder:
