@@ -55,3 +55,7 @@ class Database(Protocol):
 
 class StorageError(Exception):
     """The disk is full or failing; nothing of the unit was kept and the caller may try again."""
+
+
+class ConstraintViolated(Exception):
+    """A UNIQUE, NOT NULL, CHECK or FOREIGN KEY constraint refused the statement. The unit must not go on after it."""
