@@ -202,7 +202,7 @@ def _check_statement(statement: object, resource: str) -> None:
         if action != "*" and not re.fullmatch(r"lambda:[a-zA-Z*?]+", action):
             raise _invalid(f"{action} is not an action of Lambda")
     for named in _strings(statement.get("Resource", statement.get("NotResource")), "Resource"):
-        if "Resource" in statement and named != resource:
+        if "Resource" in statement and not _covers(named, resource):
             raise _invalid(f"Resource must be {resource}")
     _check_condition(statement.get("Condition", {}))
 
@@ -228,6 +228,12 @@ def _check_condition(condition: object) -> None:
             for value in values if isinstance(values, list) else [values]:
                 if not isinstance(value, str | bool | int | float):
                     raise _invalid(f"the condition operator {operator} must compare with plain values")
+
+
+def _covers(pattern: str, resource: str) -> bool:
+    """Whether an ARN pattern of IAM (`*` any characters, `?` one) matches `resource`."""
+    expression = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
+    return re.fullmatch(expression, resource) is not None
 
 
 def _strings(value: object, element: str) -> list[str]:
