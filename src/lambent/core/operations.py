@@ -94,6 +94,10 @@ class Operation:
 
     Paths name input members; a dot goes into structures (`Code.ImageUri`). A path covers what lies below it unless
     that is listed itself. `note` goes into the compatibility table.
+
+    `own_validation` are constraint paths as AWS's errors spell them (`runtime`) whose rule the handler words itself;
+    the edge skips the model's constraint there. `too_large` makes the error for a body over the limit, where the
+    operation has its own.
     """
 
     service: Service
@@ -104,3 +108,5 @@ class Operation:
     rejected: Mapping[str, Rejection] = field(default_factory=dict)
     note: str = ""
     max_body_bytes: int | None = None  # overrides the service's
+    own_validation: Sequence[str] = ()
+    too_large: Callable[[], Exception] | None = None

@@ -96,3 +96,12 @@ def parse_new_name(scope: Scope, text: str) -> FunctionReference:
 def is_version_number(qualifier: str) -> bool:
     """Whether a qualifier names a published version (aliases may not be all digits)."""
     return qualifier.isascii() and qualifier.isdigit()
+
+
+def version_number(qualifier: str) -> int:
+    """The number of the version that an all-digits qualifier names; -1 (which no version has) for `0`, `01`, 10^99."""
+    number = int(qualifier) if len(qualifier) <= _MAX_DIGITS else 0
+    return number if number > 0 and qualifier[0] != "0" else -1
+
+
+_MAX_DIGITS = 18  # below 2^63, what a database column holds

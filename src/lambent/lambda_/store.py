@@ -8,6 +8,8 @@ import msgspec
 
 from lambent.core.operations import Scope
 from lambent.lambda_.model import LATEST_NUMBER, Alias, Function, Version
+from lambent.lambda_.names import version_number
+from lambent.lambda_.service import LATEST
 from lambent.storage.database import Row, Transaction
 from lambent.storage.migrations import Migration
 
@@ -192,7 +194,7 @@ def set_revision(tx: Transaction, scope: Scope, name: str, qualifier: str | None
     if qualifier is not None and (alias := find_alias(tx, scope, name, qualifier)) is not None:
         save_alias(tx, msgspec.structs.replace(alias, revision_id=revision_id))
         return
-    number = int(qualifier) if qualifier is not None and qualifier.isdigit() else LATEST_NUMBER
+    number = _number(qualifier)
     version = find_version(tx, scope, name, number)
     if version is None:
         raise KeyError(f"{name}:{qualifier}")
@@ -205,12 +207,16 @@ def set_revision(tx: Transaction, scope: Scope, name: str, qualifier: str | None
 
 def revision_of(tx: Transaction, scope: Scope, name: str, qualifier: str | None) -> str | None:
     """The RevisionId of the function (None or `$LATEST`), version or alias; None when it does not exist."""
-    if qualifier is None or qualifier.isdigit() or qualifier.startswith("$"):
-        number = int(qualifier) if qualifier is not None and qualifier.isdigit() else LATEST_NUMBER
+    if qualifier is None or qualifier == LATEST or qualifier.isdigit():
+        number = _number(qualifier)
         version = find_version(tx, scope, name, number)
         return None if version is None else version.revision_id
     alias = find_alias(tx, scope, name, qualifier)
     return None if alias is None else alias.revision_id
+
+
+def _number(qualifier: str | None) -> int:
+    return LATEST_NUMBER if qualifier in (None, LATEST) else version_number(str(qualifier))
 
 
 # -- aliases -----------------------------------------------------------------------------------------------------------
