@@ -156,7 +156,7 @@ def check_document(text: str, resource: str) -> None:
         raise PolicyLengthExceeded(f"The final policy size ({size}) is bigger than the limit ({LAMBDA_POLICY_BYTES}).")
     try:
         document = json.loads(text, object_pairs_hook=_unique_members)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidParameterValue(f"The policy is not valid JSON: {error}") from error
     if not isinstance(document, dict):
         raise _invalid("it must be a JSON object")
