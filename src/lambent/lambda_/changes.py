@@ -55,19 +55,14 @@ def create(
 
 def update(tx: Transaction, function: Function, changed: Version, new_id: Callable[[], str], now: float) -> Version:
     """Store `changed` (made of the function's `$LATEST`) as an update in progress; invokes run what they ran before."""
-    latest = begun(changed, new_id, now)
+    latest = msgspec.structs.replace(
+        changed, status=UPDATING, revision_id=new_id(), deployment_id=new_id(), last_modified=now
+    )
     store.save_version(tx, latest, serving=function.serving or function.latest)
     return latest
 
 
-def begun(changed: Version, new_id: Callable[[], str], now: float) -> Version:
-    """What `$LATEST` looks like once the update has begun (DryRun answers this and stores nothing)."""
-    return msgspec.structs.replace(
-        changed, status=UPDATING, revision_id=new_id(), deployment_id=new_id(), last_modified=now
-    )
-
-
-def publish_created(tx: Transaction, latest: Version, new_id: Callable[[], str]) -> Version:
+def publish_changed(tx: Transaction, latest: Version, new_id: Callable[[], str]) -> Version:
     """Publish what `create` or `update` has just stored."""
     function = get_function(tx, FunctionReference(scope=latest.scope, name=latest.name))
     return publish(tx, function, new_id)

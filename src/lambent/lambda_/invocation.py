@@ -9,8 +9,9 @@ import msgspec
 from lambent.core.operations import Scope
 from lambent.execution.model import Engine, InvokeRequest, InvokeResult, Throttled
 from lambent.lambda_.aliases import choose
-from lambent.lambda_.directory import Directory, Runnable
+from lambent.lambda_.directory import Directory, Runnable, Target
 from lambent.lambda_.errors import InvalidRuntime, ResourceConflict, TooManyRequests
+from lambent.lambda_.names import FunctionReference
 from lambent.lambda_.payloads import event_of
 from lambent.sandbox.protocol import CannotRun
 
@@ -42,6 +43,10 @@ class Invoker:
         self._directory = directory
         self._engine = engine
         self._random = random
+
+    async def find(self, reference: FunctionReference) -> Target:
+        """What the name stands for. Raises ResourceNotFound."""
+        return await self._directory.find(reference.scope, reference.name, reference.qualifier)
 
     async def check(self, event: Event) -> tuple[Runnable, InvokeRequest]:
         """The checks that come before an environment is asked for; what would run, and on what.
@@ -80,7 +85,7 @@ class Invoker:
 
 
 def _too_many_requests(throttled: Throttled) -> TooManyRequests:
-    headers = {"x-lambent-throttle": throttled.detail}  # AWS's text is fixed; which limit binds is said here
+    headers = {"x-lambent-detail": throttled.detail}  # AWS's text is fixed; which limit binds is said here
     if throttled.retry_after_s is not None:
         headers["Retry-After"] = str(throttled.retry_after_s)
     return TooManyRequests("Rate Exceeded.", members={"Reason": throttled.reason}, headers=headers)

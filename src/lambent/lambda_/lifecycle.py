@@ -13,6 +13,7 @@ import msgspec
 from lambent.core.clock import Clock
 from lambent.core.ids import IdSource
 from lambent.core.tasks import Supervisor
+from lambent.core.zips import ArchiveError
 from lambent.execution.model import Engine
 from lambent.lambda_ import store
 from lambent.lambda_.directory import Directory, version_key
@@ -80,7 +81,7 @@ class Lifecycle:
         for sha256 in (version.package.sha256, *(layer.sha256 for layer in version.configuration.layers)):
             try:
                 await self._code.folder(sha256)
-            except (KeyError, OSError) as error:
+            except (KeyError, ArchiveError) as error:
                 log.error("%s: its package cannot be unpacked: %s", version.qualified_arn, error)
                 return "The deployment package could not be unpacked."
         return None

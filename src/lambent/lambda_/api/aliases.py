@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Mapping
 
 import msgspec
 
@@ -11,24 +10,19 @@ from lambent.core.operations import Operation, Output, Params, RequestContext
 from lambent.core.pagination import paginate
 from lambent.lambda_ import store
 from lambent.lambda_.aliases import check_routing
-from lambent.lambda_.api.furniture import Basics, page_limit, page_start
+from lambent.lambda_.api.furniture import Parts, page_limit, page_start
 from lambent.lambda_.api.shapes import alias_shape
-from lambent.lambda_.attachments import Attachments
-from lambent.lambda_.directory import Directory
 from lambent.lambda_.errors import ResourceConflict, ResourceNotFound, check_revision, function_not_found
 from lambent.lambda_.model import Alias
-from lambent.lambda_.names import FunctionReference, parse_unqualified
+from lambent.lambda_.names import parse_unqualified
 from lambent.lambda_.service import LAMBDA
 from lambent.lambda_.versions import check_exists
 from lambent.storage.database import Transaction
 
 
-T = TypeVar("T")
-
-
-def operations(basics: Basics, directory: Directory, attachments: Attachments) -> list[Operation]:
+def operations(parts: Parts) -> list[Operation]:
     """CreateAlias, GetAlias, UpdateAlias, DeleteAlias, ListAliases."""
-    group = _Aliases(basics, directory, attachments)
+    group = _Aliases(parts)
     named = ("FunctionName", "Name")
     pointing = (*named, "FunctionVersion", "Description", "RoutingConfig")
     listing = ("FunctionName", "FunctionVersion", "Marker", "MaxItems")
@@ -42,10 +36,9 @@ def operations(basics: Basics, directory: Directory, attachments: Attachments) -
 
 
 class _Aliases:
-    def __init__(self, basics: Basics, directory: Directory, attachments: Attachments) -> None:
-        self._basics = basics
-        self._directory = directory
-        self._attachments = attachments
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._basics = parts.basics
 
     async def create(self, context: RequestContext, params: Params) -> Output:
         function = parse_unqualified(context.scope, params["FunctionName"])
@@ -65,7 +58,7 @@ class _Aliases:
                 raise ResourceConflict(f"Alias already exists: {alias.arn}")
             store.save_alias(tx, alias)
 
-        await self._change(function, work)
+        await self._parts.change(function, work)
         return alias_shape(alias)
 
     async def get(self, context: RequestContext, params: Params) -> Output:
@@ -96,7 +89,7 @@ class _Aliases:
             store.save_alias(tx, changed)
             return changed
 
-        return alias_shape(await self._change(function, work))
+        return alias_shape(await self._parts.change(function, work))
 
     async def delete(self, context: RequestContext, params: Params) -> Output:
         function = parse_unqualified(context.scope, params["FunctionName"])
@@ -105,9 +98,9 @@ class _Aliases:
             if not store.function_exists(tx, context.scope, function.name):
                 raise function_not_found(function.arn)
             if store.delete_alias(tx, context.scope, function.name, params["Name"]):
-                self._attachments.qualifier_deleted(tx, context.scope, function.name, params["Name"])
+                self._parts.attachments.qualifier_deleted(tx, context.scope, function.name, params["Name"])
 
-        await self._change(function, work)
+        await self._parts.change(function, work)
         return None
 
     async def list(self, context: RequestContext, params: Params) -> Output:
@@ -124,10 +117,6 @@ class _Aliases:
         found = await self._basics.database.read(work)
         page = paginate(found, lambda alias: alias.name, list_name, limit)
         return {"Aliases": [alias_shape(alias) for alias in page.items], "NextMarker": page.next_marker}
-
-    async def _change(self, function: FunctionReference, work: Callable[[Transaction], T]) -> T:
-        with self._directory.changing(function.scope, function.name):
-            return await self._basics.database.run(work, key=(function.scope, function.name))
 
 
 def _weights(params: Params) -> Mapping[str, float]:

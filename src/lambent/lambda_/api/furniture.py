@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from lambent.core.clock import Clock
 from lambent.core.ids import IdSource
 from lambent.core.limits import LAMBDA_PAGE_ITEMS
 from lambent.core.operations import Params
 from lambent.core.pagination import InvalidMarker, decode_marker
+from lambent.execution.model import Engine
+from lambent.lambda_.attachments import Attachments
+from lambent.lambda_.directory import Directory, version_key
 from lambent.lambda_.errors import InvalidParameterValue
-from lambent.storage.database import Database
+from lambent.lambda_.layer_resolver import LayerResolver
+from lambent.lambda_.lifecycle import Lifecycle
+from lambent.lambda_.model import Version
+from lambent.lambda_.names import FunctionReference
+from lambent.lambda_.packages import Packages
+from lambent.storage.database import Database, Transaction
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +32,29 @@ class Basics:
     database: Database  # control state
     clock: Clock
     new_id: IdSource  # revision ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What operations on functions, versions and invokes are built from."""
+
+    basics: Basics
+    directory: Directory
+    lifecycle: Lifecycle
+    engine: Engine
+    packages: Packages
+    layers: LayerResolver
+    attachments: Attachments
+    signing_key: bytes  # signs Code.Location
+
+    async def change(self, reference: FunctionReference, work: Callable[[Transaction], T]) -> T:
+        """Run a unit of work that changes the function; invokes see its effect as soon as it is on disk."""
+        with self.directory.changing(reference.scope, reference.name):
+            return await self.basics.database.run(work, key=(reference.scope, reference.name))
+
+    def retire(self, version: Version) -> None:
+        """End the environments of a version that is no more."""
+        self.engine.retire(version_key(version))
 
 
 def page_limit(params: Params) -> int:
