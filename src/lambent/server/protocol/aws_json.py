@@ -98,15 +98,22 @@ class AwsJson(Dialect):
         return render
 
     def render_error(
-        self, error: AwsError, *, code: str, shape: Shape | None, members: Mapping[str, Any], request_id: str
+        self,
+        error: AwsError,
+        *,
+        code: str,
+        query_code: str,
+        shape: Shape | None,
+        members: Mapping[str, Any],
+        request_id: str,
     ) -> WireResponse:
         """`__type` and message; the query protocol's code in a header where the service once spoke that protocol."""
         headers = request_id_headers(request_id)
         headers.append(("Content-Type", self._content_type))
         if self.model.metadata.aws_query_compatible is not None:
             fault = "Sender" if error.sender_fault else "Receiver"
-            headers.append(("x-amzn-query-error", f"{code};{fault}"))
-        name = error.code if shape is None else shape.name
+            headers.append(("x-amzn-query-error", f"{query_code};{fault}"))
+        name = code if shape is None else shape.name
         body = {"__type": self._error_prefix + name, **error_body(error, code, shape, members, headers)}
         headers += [(name, header_text(text)) for name, text in error.headers.items()]
         return WireResponse(status=error.status, headers=headers, body=json_renderer.encode(body))

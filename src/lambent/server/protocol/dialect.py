@@ -37,6 +37,7 @@ class Dialect(abc.ABC):
         error: AwsError,
         *,
         code: str,
+        query_code: str,
         shape: Shape | None,
         members: Mapping[str, Any],
         request_id: str,

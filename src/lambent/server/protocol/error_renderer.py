@@ -34,8 +34,15 @@ def render_error(
             code = service_decl.validation_code or code
         else:
             members = {**service_decl.error_members, **members}
+    shape = service.error_shape(code)
+    if error.query_code is not None:
+        query_code = error.query_code
+    elif shape is not None and shape.definition.error is not None and shape.definition.error.code:
+        query_code = shape.definition.error.code
+    else:
+        query_code = code
     response = service.dialect(protocol).render_error(
-        error, code=code, shape=service.error_shape(code), members=members, request_id=request_id
+        error, code=code, query_code=query_code, shape=shape, members=members, request_id=request_id
     )
     if operation is not None and operation.method == "HEAD":
         headers = [line for line in response.headers if line[0] != "Content-Type"]

@@ -45,3 +45,9 @@ class InvalidAction(AwsError):
 
 class Unreadable(Exception):
     """Raised inside the parsers; `parse` turns it into the protocol's own error."""
+
+
+class InvalidArgument(AwsError):
+    """A header, label or query parameter of a rest-xml request that cannot be read (S3 API Reference, error codes)."""
+
+    code = "InvalidArgument"

@@ -76,7 +76,14 @@ class RestJson(Dialect):
         return event_stream.json_encoder(shape, self._renderers, self.content_type)
 
     def render_error(
-        self, error: AwsError, *, code: str, shape: Shape | None, members: Mapping[str, Any], request_id: str
+        self,
+        error: AwsError,
+        *,
+        code: str,
+        query_code: str,
+        shape: Shape | None,
+        members: Mapping[str, Any],
+        request_id: str,
     ) -> WireResponse:
         """The code in `x-amzn-ErrorType`, members and message in the body."""
         headers = request_id_headers(request_id)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from lambent.core.errors import UnknownOperation
 from lambent.server.protocol import shapes
-from lambent.server.protocol.aws_json import AwsJson
+from lambent.server.protocol.aws_query import action_of
 from lambent.server.protocol.constraints import Constraints
 from lambent.server.protocol.dialect import Dialect
-from lambent.server.protocol.faults import SerializationError, Unreadable
+from lambent.server.protocol.faults import InvalidAction, SerializationError, Unreadable
 from lambent.server.protocol.java_patterns import untranslatable
 from lambent.server.protocol.operation import CompiledOperation
-from lambent.server.protocol.rest_json import RestJson
+from lambent.server.protocol.quirks import dialects_of
 from lambent.server.protocol.routing import Labels, Router, RouteSpec
-from lambent.server.protocol.shapes import ModelDocument, ModelNotFound, OperationDef, Shape
-
-_DIALECTS: Mapping[str, Callable[[ModelDocument], Dialect]] = {
-    "json": AwsJson,
-    "rest-json": RestJson,
-}
+from lambent.server.protocol.shapes import ModelDocument, OperationDef, Shape
+from lambent.server.wire import WireRequest
 
 
 class CompiledService:
@@ -97,6 +93,37 @@ class CompiledService:
         prefix, _, name = target.rpartition(".")
         return name if prefix == self.metadata.target_prefix and name in self._model.operations else None
 
+    def protocol_of(self, request: WireRequest) -> str:
+        """Which of the service's protocols a request speaks."""
+        if len(self.protocols) == 1:
+            return self.protocols[0]
+        headers = request.headers
+        is_json = "x-amz-target" in headers or "json" in headers.get("content-type", "")
+        wanted = "json" if is_json else "query"
+        return wanted if wanted in self.protocols else self.protocols[0]
+
+    def find(self, request: WireRequest) -> tuple[CompiledOperation, Labels]:
+        """The operation that a request asks for, and its path labels (empty but for REST).
+
+        The query protocol names it in the body, so only REST requests may come with a body that is still to be read.
+        Raises UnknownOperationException, or InvalidAction in the query protocol.
+        """
+        protocol = self.protocol_of(request)
+        if protocol.startswith("rest-"):
+            found = self.route(request.method, request.path, request.query, request.headers)
+            if found is None:
+                raise UnknownOperation()
+            return self.operation(found[0], protocol), found[1]
+        if protocol == "query":
+            action = action_of(request)
+            if action is None or action not in self._model.operations:
+                raise InvalidAction(f"The action {action or ''} is not valid for this web service.")
+            return self.operation(action, protocol), {}
+        name = self.operation_of_target(request.headers.get("x-amz-target", ""))
+        if name is None:
+            raise UnknownOperation()
+        return self.operation(name, protocol), {}
+
     def error_shape(self, code: str) -> Shape | None:
         """The modelled exception behind an error code (or exception name)."""
         if self._error_shapes is None:
@@ -145,11 +172,7 @@ def _route_spec(model: ModelDocument, definition: OperationDef) -> RouteSpec:
 
 def compile_service(name: str, model: ModelDocument) -> CompiledService:
     """A service from its model. Raises ModelNotFound if we speak none of its protocols."""
-    offered = model.metadata.protocols or (model.metadata.protocol,)
-    dialects = {protocol: _DIALECTS[protocol](model) for protocol in offered if protocol in _DIALECTS}
-    if not dialects:
-        raise ModelNotFound(f"{name} speaks only {', '.join(offered)}")
-    return CompiledService(name, model, dialects)
+    return CompiledService(name, model, dialects_of(name, model))
 
 
 class ServiceModels:
