@@ -12,6 +12,7 @@ from lambent.core.operations import Operation, RequestContext, Scope
 from lambent.lambda_ import (
     concurrency_store,
     event_invoke_store,
+    layers_store,
     policies_store,
     recursion_store,
     runtime_management_store,
@@ -33,6 +34,7 @@ MIGRATIONS = (
     *event_invoke_store.MIGRATIONS,
     *runtime_management_store.MIGRATIONS,
     *recursion_store.MIGRATIONS,
+    *layers_store.MIGRATIONS,
 )
 
 

@@ -34,7 +34,7 @@ def operations(basics: Basics) -> list[Operation]:
     async def change(context: RequestContext, params: Params, how: _Change) -> Output:
         on = _function(context, params)
         settings, now = _settings(params), basics.clock.now()
-        return _output(on, await database.run(lambda tx: how(tx, on, settings, now), key=on.arn))
+        return _output(on, await database.run(lambda tx: how(tx, on, settings, now), key=(on.scope, on.name)))
 
     async def put(context: RequestContext, params: Params) -> Output:
         return await change(context, params, event_invoke.put_config)
@@ -48,7 +48,7 @@ def operations(basics: Basics) -> list[Operation]:
 
     async def delete(context: RequestContext, params: Params) -> Output:
         on = _function(context, params)
-        await database.run(lambda tx: event_invoke.delete_config(tx, on), key=on.arn)
+        await database.run(lambda tx: event_invoke.delete_config(tx, on), key=(on.scope, on.name))
         return None
 
     async def list_(context: RequestContext, params: Params) -> Output:

@@ -35,7 +35,7 @@ def operations(basics: Basics) -> list[Operation]:
             lambda tx: policies.add_permission(
                 tx, on, _permission(params), revision_id=params.get("RevisionId"), new_revision=new_revision
             ),
-            key=on.arn,
+            key=(on.scope, on.name),
         )
         return {"Statement": statement}
 
@@ -46,7 +46,7 @@ def operations(basics: Basics) -> list[Operation]:
             lambda tx: policies.remove_permission(
                 tx, on, params["StatementId"], revision_id=params.get("RevisionId"), new_revision=new_revision
             ),
-            key=on.arn,
+            key=(on.scope, on.name),
         )
         return None
 
@@ -62,7 +62,7 @@ def operations(basics: Basics) -> list[Operation]:
             lambda tx: policies.put_policy(
                 tx, on, params["Policy"], revision_id=params.get("RevisionId"), new_revision=new_revision
             ),
-            key=on.arn,
+            key=(on.scope, on.name),
         )
         return {"Policy": params["Policy"], "RevisionId": new_revision}
 
@@ -76,7 +76,7 @@ def operations(basics: Basics) -> list[Operation]:
         new_revision = basics.new_id()
         await database.run(
             lambda tx: policies.delete_policy(tx, on, revision_id=params.get("RevisionId"), new_revision=new_revision),
-            key=on.arn,
+            key=(on.scope, on.name),
         )
         return None
 

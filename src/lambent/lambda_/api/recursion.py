@@ -17,7 +17,7 @@ def operations(basics: Basics) -> list[Operation]:
     async def put(context: RequestContext, params: Params) -> Output:
         on = parse_unqualified(context.scope, params["FunctionName"])
         wanted = params["RecursiveLoop"]
-        await basics.database.run(lambda tx: recursion.put_recursive_loop(tx, on, wanted), key=on.arn)
+        await basics.database.run(lambda tx: recursion.put_recursive_loop(tx, on, wanted), key=(on.scope, on.name))
         return {"RecursiveLoop": wanted}
 
     async def get(context: RequestContext, params: Params) -> Output:

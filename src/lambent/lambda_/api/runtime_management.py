@@ -25,7 +25,7 @@ def operations(basics: Basics) -> list[Operation]:
             update_runtime_on=params["UpdateRuntimeOn"], runtime_version_arn=params.get("RuntimeVersionArn")
         )
         version = await basics.database.run(
-            lambda tx: runtime_management.put_runtime_management(tx, on, management), key=on.arn
+            lambda tx: runtime_management.put_runtime_management(tx, on, management), key=(on.scope, on.name)
         )
         return _output(version, management)
 

@@ -7,7 +7,7 @@ from lambent.core.operations import Operation, Output, Params, RequestContext, S
 from lambent.lambda_ import store, tags, tags_store
 from lambent.lambda_.api.furniture import Basics
 from lambent.lambda_.errors import InvalidParameterValue, ResourceNotFound, function_not_found
-from lambent.lambda_.names import parse_function
+from lambent.lambda_.names import FunctionReference, parse_function
 from lambent.lambda_.service import LAMBDA
 from lambent.storage.database import Transaction
 
@@ -24,27 +24,38 @@ _ABSENT_KINDS = {
 def operations(basics: Basics) -> list[Operation]:
     """The operations on tags; AWS's API pages of the same names."""
 
+    database = basics.database
+
     async def tag_resource(context: RequestContext, params: Params) -> Output:
-        arn, new = params["Resource"], params["Tags"]
+        on, new = _function(context.scope, params["Resource"]), params["Tags"]
         if not new:
             raise InvalidParameterValue("An error occurred and the request cannot be processed.")
 
         def work(tx: Transaction) -> None:
-            tags.put_tags(tx, _taggable(tx, context.scope, arn), new)
+            _check_exists(tx, on)
+            tags.put_tags(tx, on.arn, new)
 
-        await basics.database.run(work, key=arn)
+        await database.run(work, key=(on.scope, on.name))
         return None
 
     async def untag_resource(context: RequestContext, params: Params) -> Output:
-        arn, keys = params["Resource"], params["TagKeys"]
-        await basics.database.run(
-            lambda tx: tags_store.remove_tags(tx, _taggable(tx, context.scope, arn), keys), key=arn
-        )
+        on = _function(context.scope, params["Resource"])
+
+        def work(tx: Transaction) -> None:
+            _check_exists(tx, on)
+            tags_store.remove_tags(tx, on.arn, params["TagKeys"])
+
+        await database.run(work, key=(on.scope, on.name))
         return None
 
     async def list_tags(context: RequestContext, params: Params) -> Output:
-        arn = params["Resource"]
-        return {"Tags": await basics.database.read(lambda tx: tags.tags_of(tx, _taggable(tx, context.scope, arn)))}
+        on = _function(context.scope, params["Resource"])
+
+        def work(tx: Transaction) -> dict[str, str]:
+            _check_exists(tx, on)
+            return tags.tags_of(tx, on.arn)
+
+        return {"Tags": await database.read(work)}
 
     return [
         Operation(service=LAMBDA, name="TagResource", handler=tag_resource, enforced=["Resource", "Tags"]),
@@ -53,10 +64,10 @@ def operations(basics: Basics) -> list[Operation]:
     ]
 
 
-def _taggable(tx: Transaction, scope: Scope, arn: str) -> str:
-    """The ARN under which the resource's tags are kept.
+def _function(scope: Scope, arn: str) -> FunctionReference:
+    """The function whose tags are meant.
 
-    Raises ResourceNotFound when there is no such resource, and InvalidParameterValue for a version or alias.
+    Raises ResourceNotFound for the other kinds of resources, and InvalidParameterValue for a version or alias.
     """
     kind = Arn.parse(arn).resource.split(":", 1)[0]
     if kind in _ABSENT_KINDS:
@@ -64,6 +75,9 @@ def _taggable(tx: Transaction, scope: Scope, arn: str) -> str:
     reference = parse_function(scope, arn)
     if reference.qualifier is not None:
         raise InvalidParameterValue(_NOT_OF_FUNCTIONS)
-    if not store.function_exists(tx, scope, reference.name):
-        raise function_not_found(reference.arn)
-    return reference.arn
+    return reference
+
+
+def _check_exists(tx: Transaction, on: FunctionReference) -> None:
+    if not store.function_exists(tx, on.scope, on.name):
+        raise function_not_found(on.arn)
