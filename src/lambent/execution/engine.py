@@ -1,0 +1,353 @@
+"""The engine on one machine: admits an event, finds it an environment, and sees it through to its report.
+
+Each event runs in a task of the engine, not of its caller. AWS lets a synchronous invoke run to its end when the client
+goes away; so does this: cancelling `invoke` abandons the answer, never the event, and the environment returns to the
+pool as always. The task is needed anyway, since an environment is free only some time after its answer has gone out.
+
+What a warm event costs: one look at the counts, one pop from the idle ones, one task. No lock, no disk, no process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from lambent.core import ids
+from lambent.core.clock import Clock
+from lambent.core.operations import Scope
+from lambent.core.tasks import Supervisor
+from lambent.execution import status
+from lambent.execution.admission import HostAdmission, HostRefusal, Reservation
+from lambent.execution.aws_rates import AwsRates
+from lambent.execution.concurrency import CONCURRENCY_EXCEEDED, Admission, Concurrency, Refusal
+from lambent.execution.metrics import FunctionCounters, Metrics
+from lambent.execution.model import FunctionVersion, InvokeRequest, InvokeResult, Throttled
+from lambent.execution.pool import Pool, PooledEnvironment, Started
+from lambent.execution.results import StreamedResult
+from lambent.sandbox.protocol import EnvironmentSpec, Invocation, Response, Sandbox, StartRefused
+
+MintCredentials = Callable[[FunctionVersion], Mapping[str, str]]
+
+# How many idle environments of others give way to one start before it is refused.
+_EVICTIONS_PER_START: Final = 4
+# After `drain` has killed what would not end: how long the callers' answers may take to get out.
+_LAST_ANSWERS_S: Final = 1.0
+
+
+class LocalEngine:
+    """`execution.model.Engine` over one sandbox. Build it and use it on one event loop.
+
+    `clock` decides idleness and AWS's rates. `node_clock` is the clock of the machine that runs the environments: their
+    deadlines and the time they are given to end are real even where `clock` is virtual. `strict_aws` enforces AWS's
+    scaling and request rates.
+    """
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        *,
+        clock: Clock,
+        endpoint_url: str,
+        mint_credentials: MintCredentials,
+        host: HostAdmission,
+        node_clock: Clock | None = None,
+        idle_timeout_s: float = 600.0,
+        account_concurrency: int = 1000,
+        strict_aws: bool = False,
+        new_uuid: ids.IdSource = ids.new_uuid,
+        new_hex: ids.IdSource = ids.new_hex,
+    ) -> None:
+        self._sandbox = sandbox
+        self._clock = clock
+        self._node_clock = node_clock or clock
+        self._endpoint_url = endpoint_url
+        self._mint_credentials = mint_credentials
+        self._host = host
+        self._idle_timeout_s = idle_timeout_s
+        self._new_uuid = new_uuid
+        self._new_hex = new_hex
+        self._concurrency = Concurrency(default_limit=account_concurrency)
+        self._rates = AwsRates(clock) if strict_aws else None
+        self._metrics = Metrics()
+        self._pools: dict[str, Pool] = {}
+        self._retiring: set[Pool] = set()
+        self._tasks = Supervisor("execution")
+        self._reaping = False
+        self._in_flight = 0
+        self._no_events = asyncio.Event()
+        self._no_events.set()
+        self._draining = False
+
+    @property
+    def metrics(self) -> Metrics:
+        return self._metrics
+
+    async def invoke(self, function: FunctionVersion, request: InvokeRequest) -> InvokeResult:
+        """Run one event; returns at the first byte of the answer.
+
+        Raises Throttled, and CannotRun when this machine cannot run the runtime. Failures of the function are results.
+        """
+        counters = self._metrics.of(function.arn)
+        try:
+            place = self._admit(function)
+        except Throttled as error:
+            counters.throttled(error.reason, error.detail, self._clock.monotonic())
+            raise
+        # A tenant's environments serve that tenant alone.
+        key = function.key if not request.tenant_id else f"{function.key}\0{request.tenant_id}"
+        pool = self._pools.get(key) or self._open_pool(key, function)
+        answer: asyncio.Future[InvokeResult] = asyncio.get_running_loop().create_future()
+        pool.events += 1
+        self._in_flight += 1
+        self._no_events.clear()
+        self._tasks.spawn(self._run(pool, pool.try_acquire(), request, place, counters, answer), "event")
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            counters.abandoned += 1
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                result = answer.result()
+                if isinstance(result, StreamedResult):
+                    result.abandon()
+            raise
+
+    def set_reserved_concurrency(self, function_arn: str, limit: int | None) -> None:
+        self._concurrency.set_reserved(function_arn, limit)
+
+    def set_account_concurrency(self, scope: Scope, limit: int) -> None:
+        self._concurrency.set_account_limit(scope, limit)
+
+    def retire(self, key: str) -> None:
+        """End the environments of this version key: idle ones now, busy ones after their event.
+
+        An invoke that still comes with the old key gets an environment of its own, which ends by idleness.
+        """
+        for pool_key in [name for name, pool in self._pools.items() if pool.function.key == key]:
+            pool = self._pools.pop(pool_key)
+            self._retiring.add(pool)
+            pool.retire()
+
+    def status(self) -> Mapping[str, object]:
+        """Plain data: the limits, what runs within them, and what limits each function right now."""
+        return status.describe(
+            pools=[*self._pools.values(), *self._retiring],
+            concurrency=self._concurrency,
+            metrics=self._metrics,
+            host=self._host,
+            now_s=self._clock.monotonic(),
+            strict_aws=self._rates is not None,
+        )
+
+    async def drain(self, grace_s: float) -> None:
+        """Refuse new events, wait up to `grace_s` for those under way, then end every environment."""
+        self._draining = True
+        await self._wait_for_events(grace_s)
+        pools = [*self._pools.values(), *self._retiring]
+        await asyncio.gather(*(pool.stop("spindown") for pool in pools))
+        # Events whose environment was just ended still have an answer to give: the error of a killed function.
+        await self._wait_for_events(_LAST_ANSWERS_S)
+        await self._tasks.close()
+
+    # One event
+
+    def _admit(self, function: FunctionVersion) -> Admission:
+        if self._draining:
+            raise _shutting_down()
+        if self._rates is not None:
+            limit = self._concurrency.limit(function.arn)
+            if limit:  # a blocked function is told so, not that it is too fast
+                reserved = self._concurrency.reserved(function.arn) is not None
+                self._rates.admit_request(function.arn, limit, reserved=reserved)
+        place = self._concurrency.try_admit(function.arn)
+        if isinstance(place, Refusal):
+            raise Throttled(place.reason, place.detail)
+        return place
+
+    async def _run(
+        self,
+        pool: Pool,
+        pooled: PooledEnvironment | None,
+        request: InvokeRequest,
+        place: Admission,
+        counters: FunctionCounters,
+        answer: asyncio.Future[InvokeResult],
+    ) -> None:
+        try:
+            if pooled is None:
+                pooled = await pool.acquire()
+            counters.invocations += 1
+            pooled.events += 1
+            response = await pooled.environment.invoke(self._invocation(pool.function, request))
+            if not response.streaming:
+                # The caller may send its next event before the environment is ready for it: that is no second
+                # concurrent execution, and the pool gives such an event this same environment.
+                place.release()
+                pool.answered(pooled)
+            self._give(response, answer)
+            await self._settle(response, pooled, counters)
+        except asyncio.CancelledError:
+            if not answer.done():
+                answer.set_exception(_shutting_down())
+            raise
+        except Exception as error:  # the edge of the task: the caller gets it, or else the supervisor logs it
+            if isinstance(error, Throttled):
+                counters.throttled(error.reason, error.detail, self._clock.monotonic())
+            if pooled is not None:
+                pooled.failed = True
+            if answer.done():
+                raise
+            answer.set_exception(error)
+        finally:
+            place.release()
+            if pooled is not None:
+                pool.release(pooled)
+            pool.leave()
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._no_events.set()
+
+    def _give(self, response: Response, answer: asyncio.Future[InvokeResult]) -> None:
+        result: InvokeResult = StreamedResult(response, self._tasks) if response.streaming else response
+        if not answer.done():
+            answer.set_result(result)
+        elif isinstance(result, StreamedResult):
+            result.abandon()
+
+    async def _settle(self, response: Response, pooled: PooledEnvironment, counters: FunctionCounters) -> None:
+        report = await response.report()
+        if response.function_error is not None:
+            counters.errors += 1
+        counters.durations.observe(report.duration_ms)
+        if report.init_duration_ms is not None:
+            counters.inits.observe(report.init_duration_ms)
+        if pooled.events == 1:
+            counters.cold_starts += 1
+            pooled.reservation.settled(report.max_memory_used_mb)
+
+    def _invocation(self, function: FunctionVersion, request: InvokeRequest) -> Invocation:
+        # The function's time starts now: neither the wait for an environment nor its start counts.
+        return Invocation(
+            request_id=request.request_id,
+            payload=request.payload,
+            invoked_function_arn=request.invoked_function_arn,
+            deadline_ms=int((self._node_clock.now() + function.timeout_s) * 1000),
+            timeout_s=function.timeout_s,
+            trace_id=request.trace_id,
+            client_context=request.client_context,
+            cognito_identity=request.cognito_identity,
+            tenant_id=request.tenant_id,
+            streaming=request.streaming,
+        )
+
+    # Environments
+
+    def _open_pool(self, key: str, function: FunctionVersion) -> Pool:
+        def on_empty(pool: Pool) -> None:
+            self._retiring.discard(pool)
+            if self._pools.get(key) is pool:
+                del self._pools[key]
+            if pool.retired:
+                self._host.forget(pool.function.key)
+
+        if not self._reaping:
+            self._reaping = True
+            self._tasks.spawn(self._reap(), "reaper")
+        pool = self._pools[key] = Pool(
+            function,
+            launch=self._launch,
+            clock=self._clock,
+            node_clock=self._node_clock,
+            tasks=self._tasks,
+            on_empty=on_empty,
+        )
+        return pool
+
+    async def _launch(self, function: FunctionVersion) -> Started:
+        if self._rates is not None:
+            self._rates.admit_environment(function.arn)
+        reservation = await self._reserve(function)
+        try:
+            environment = await self._sandbox.start(self._spec(function))
+        except StartRefused as refused:
+            reservation.release()
+            raise Throttled(CONCURRENCY_EXCEEDED, f"this machine: {refused.reason}", retry_after_s=1) from refused
+        except BaseException:
+            reservation.release()
+            raise
+        reservation.started()
+        return Started(environment, reservation)
+
+    async def _reserve(self, function: FunctionVersion) -> Reservation:
+        """Room on this machine, where need be that of environments that only wait. Raises Throttled."""
+        evictions_left = _EVICTIONS_PER_START
+        while isinstance(room := self._host.try_reserve(function.key, function.memory_mb), HostRefusal):
+            oldest = self._idle_longest()
+            if room.kind == "starts" or oldest is None or not evictions_left:
+                raise Throttled(CONCURRENCY_EXCEEDED, room.detail, retry_after_s=1)
+            evictions_left -= 1
+            await oldest.evict_oldest()
+            self._host.expire_reading()
+        return room
+
+    def _idle_longest(self) -> Pool | None:
+        """The pool with the environment that has been idle longest."""
+        idle = [pool for pool in self._pools.values() if pool.oldest_idle_s is not None]
+        return min(idle, key=lambda pool: pool.oldest_idle_s or 0.0, default=None)
+
+    def _spec(self, function: FunctionVersion) -> EnvironmentSpec:
+        today = datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y/%m/%d")
+        return EnvironmentSpec(
+            environment_id=self._new_uuid(),
+            account=function.scope.account,
+            region=function.scope.region,
+            function_name=function.name,
+            function_version=function.version,
+            function_arn=function.arn,
+            runtime=function.runtime,
+            handler=function.handler,
+            code=function.code,
+            layers=function.layers,
+            environment=function.environment,
+            credentials=self._mint_credentials(function),
+            endpoint_url=self._endpoint_url,
+            memory_mb=function.memory_mb,
+            timeout_s=function.timeout_s,
+            ephemeral_storage_mb=function.ephemeral_storage_mb,
+            log_group=function.log_group,
+            log_stream=f"{today}/[{function.version}]{self._new_hex()}",
+            log_format=function.log_format,
+            application_log_level=function.application_log_level,
+            system_log_level=function.system_log_level,
+            initialization_type=function.initialization_type,
+            runtime_version_arn=function.runtime_version_arn,
+        )
+
+    async def _reap(self) -> None:
+        """The one sweep over all pools: wakes when the environment that is idle longest is due, or once a timeout.
+
+        One that goes idle after this has looked is due no earlier than the next wake-up.
+        """
+        # Many that are due one shortly after the other go in one sweep.
+        granularity_s = min(1.0, self._idle_timeout_s / 10)
+        while True:
+            now_s = self._clock.monotonic()
+            for pool in list(self._pools.values()):
+                pool.reap(now_s - self._idle_timeout_s)
+            self._concurrency.prune()
+            if self._rates is not None:
+                self._rates.prune()
+            oldest = self._idle_longest()
+            oldest_s = now_s if oldest is None or oldest.oldest_idle_s is None else oldest.oldest_idle_s
+            await self._clock.sleep(max(oldest_s + self._idle_timeout_s - now_s, granularity_s))
+
+    async def _wait_for_events(self, timeout_s: float) -> None:
+        try:
+            await self._node_clock.wait_for(self._no_events.wait(), timeout_s)
+        except TimeoutError:
+            return
+
+
+def _shutting_down() -> Throttled:
+    return Throttled(CONCURRENCY_EXCEEDED, "the server is shutting down", retry_after_s=1)

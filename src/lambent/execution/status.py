@@ -1,0 +1,64 @@
+"""What the engine tells the status page: plain data that renders as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from lambent.execution.admission import HostAdmission
+from lambent.execution.concurrency import Concurrency
+from lambent.execution.metrics import Metrics
+from lambent.execution.pool import Pool, State
+
+# A throttle this recent is what limits the function "right now".
+_RECENT_S: Final = 10.0
+
+
+def describe(
+    *,
+    pools: Sequence[Pool],
+    concurrency: Concurrency,
+    metrics: Metrics,
+    host: HostAdmission,
+    now_s: float,
+    strict_aws: bool,
+) -> Mapping[str, object]:
+    """Limits of each account and region, this machine's room, and each function's environments and counters."""
+    by_arn: dict[str, list[Pool]] = {}
+    for pool in pools:
+        by_arn.setdefault(pool.function.arn, []).append(pool)
+    counters = dict(metrics.items())
+    functions = []
+    for arn in sorted({*by_arn, *counters}):
+        own = by_arn.get(arn, [])
+        function: dict[str, object] = {
+            "function_arn": arn,
+            "environments": {
+                state.name.lower(): sum(pool.counts[state] for pool in own)
+                for state in (State.STARTING, State.IDLE, State.BUSY, State.FINISHING, State.STOPPING)
+            },
+            "concurrency": concurrency.in_flight(arn),
+            "concurrency_limit": concurrency.limit(arn),
+            "reserved_concurrency": concurrency.reserved(arn),
+        }
+        if arn in counters:
+            last = counters[arn].last_throttle
+            function.update(counters[arn].as_data())
+            function["limited_by"] = last.detail if last is not None and now_s - last.at_s <= _RECENT_S else None
+        functions.append(function)
+    return {
+        "profile": "strict-aws" if strict_aws else "default",
+        "scopes": [
+            {
+                "account": use.scope.account,
+                "region": use.scope.region,
+                "concurrency": use.in_flight,
+                "concurrency_limit": use.limit,
+                "unreserved_concurrency": use.unreserved_in_flight,
+                "unreserved_concurrency_limit": use.unreserved_limit,
+            }
+            for use in concurrency.scopes()
+        ],
+        "host": host.as_data(),
+        "functions": functions,
+    }
