@@ -1,0 +1,1 @@
+"""The Security Token Service: who is calling, and temporary credentials."""
