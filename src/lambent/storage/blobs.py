@@ -50,7 +50,7 @@ class BlobStore:
         self._arriving_bytes = 0
         self._placing = asyncio.Lock()  # keeps a deletion from hitting the same blob's next arrival
         self._deleting = asyncio.Lock()  # held by a backup too, so that what it copies stays
-        (root / _INCOMING).mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.make_directory(root / _INCOMING)
         for leftover in (root / _INCOMING).iterdir():
             leftover.unlink()
         self._sizes: dict[str, int] = dict(_stock(root))
@@ -180,9 +180,7 @@ class _Arrival:
         os.fsync(self._open())
 
     def place(self, target: Path) -> None:
-        if not target.parent.is_dir():
-            target.parent.mkdir(mode=0o700, exist_ok=True)
-            files.sync_directory(target.parent.parent)
+        files.make_directory(target.parent)
         os.rename(self._path, target)
         self.placed = True
         files.sync_directory(target.parent)

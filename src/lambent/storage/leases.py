@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from lambent.core import errors, ids, owners
-from lambent.storage import sqlite
+from lambent.storage import files, sqlite
 
 LOCK_NAME = "lock"
 CONTROL_NAME = "control.db"
@@ -62,7 +62,7 @@ def hold(path: Path, *, new_holder: ids.IdSource = ids.new_uuid) -> DataDirector
     Raises UserFacingError when another process holds it (naming its pid) or when it cannot be created.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.make_directory(path)
         lock = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise errors.UserFacingError(f"cannot use the data directory {path}: {error.strerror}") from error
