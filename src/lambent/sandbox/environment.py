@@ -1,0 +1,489 @@
+"""One execution environment: initialises its runtime, runs events one at a time, survives what they do.
+
+An event's life: `invoke` hands it to the runtime and waits for the first byte of the answer; the listener methods,
+called by the transport, fill the answer in; `_conclude` writes END and REPORT once the runtime is ready again or gone.
+What ends a runtime from outside (deadline, memory, cancellation) only leaves a *verdict* and kills; when the process
+is gone, the verdict becomes the answer. So no answer is given while something of it may still be running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lambent.core import limits
+from lambent.core.clock import Clock
+from lambent.sandbox import failures
+from lambent.sandbox.answer import Answer
+from lambent.sandbox.failures import Failure
+from lambent.sandbox.function_log import FunctionLog
+from lambent.sandbox.launcher import Cell, Exit, describe_exit, describe_start_error
+from lambent.sandbox.lifecycle import RuntimeState
+from lambent.sandbox.platform_lines import Outcome, Phase, PlatformLines
+from lambent.sandbox.process_memory import peak_resident_bytes
+from lambent.sandbox.protocol import EnvironmentSpec, Invocation, InvocationReport, ShutdownReason
+from lambent.sandbox.runtime_process import Plan, RuntimeProcess
+
+log = logging.getLogger("lambent.sandbox")
+
+# How long an event runs before its log is passed on live and its memory is watched: shorter ones need neither.
+_TICK_S = 0.1
+_STOP_S = 5.0
+_LAST_WORDS_S = 0.5
+_UNHANDLED = "Unhandled"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """The event that is running."""
+
+    invocation: Invocation
+    answer: Answer
+    started_s: float  # monotonic
+    first_byte: asyncio.Future[None]
+    timer: asyncio.TimerHandle | None = None
+    outcome: Outcome = field(default_factory=Outcome)
+    delivered: bool = False  # the runtime has the event
+    answered: bool = False  # all of it is with the caller, the runtime may still be working
+    gathered: bytearray | None = None  # a stream for a caller that wants it whole
+    produced_bytes: int = 0
+    init_duration_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _InitError:
+    """Why the runtime could not be initialised: its own words, or what befell it."""
+
+    error_type: str
+    body: bytes | None = None
+    failure: Failure | None = None
+    timeout: bool = False
+
+
+class ExecutionEnvironment:
+    """Implements `protocol.Environment` on a cell, whatever isolates that cell."""
+
+    def __init__(
+        self,
+        *,
+        spec: EnvironmentSpec,
+        plan: Plan,
+        cell: Cell,
+        function_log: FunctionLog,
+        clock: Clock,
+        on_stopped: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._spec = spec
+        self._plan = plan
+        self._cell = cell
+        self._log = function_log
+        self._clock = clock
+        self._on_stopped = on_stopped
+        self._loop = asyncio.get_running_loop()
+        self._lines = PlatformLines(spec, plan.version)
+        self._limit_bytes = spec.memory_mb * limits.MIB
+        self._process: RuntimeProcess | None = None
+        self._ready: asyncio.Future[None] | None = None
+        self._init_error: _InitError | None = None
+        self._init_duration_ms: float | None = None  # until the first event's report has told it
+        self._run: _Run | None = None
+        self._verdict: Failure | None = None
+        self._watching = False
+        self._stopping: asyncio.Future[None] | None = None
+
+    @property
+    def environment_id(self) -> str:
+        return self._spec.environment_id
+
+    @property
+    def alive(self) -> bool:
+        return self._stopping is None and not self._cell.lost
+
+    # Initialisation.
+
+    async def initialise(self) -> None:
+        """The INIT phase. Returns when the runtime is ready, or has failed, or has had its time."""
+        self._log.write(self._plan.warnings)
+        started_s = time.monotonic()
+        limit_s = limits.LAMBDA_INIT_TIMEOUT_S
+        if self._spec.initialization_type != "on-demand":
+            limit_s = min(float(limits.LAMBDA_TIMEOUT_S), max(130.0, self._spec.timeout_s))
+        error: _InitError | None
+        try:
+            async with asyncio.timeout(limit_s):
+                error = await self._initialise("init")
+        except TimeoutError:
+            await self._end_process()
+            error = _InitError(error_type=failures.TIMED_OUT, timeout=True)
+            self._init_done("init", started_s, error)
+        if error is None:
+            self._init_duration_ms = (time.monotonic() - started_s) * 1000
+        self._log.flush()
+
+    async def _initialise(self, phase: Phase) -> _InitError | None:
+        """Start the runtime and wait until it is ready or gone."""
+        started_s = time.monotonic()
+        self._log.write(self._lines.init_start(self._clock.now(), phase))
+        if self._plan.failure is not None:
+            error: _InitError | None = _InitError(error_type=self._plan.failure.error_type, failure=self._plan.failure)
+        else:
+            self._init_error = None
+            self._watching = True
+            self._ready = self._loop.create_future()
+            process = self._process = await RuntimeProcess.start(
+                self._cell, self._plan, self._limit_bytes, self, self._log.piped
+            )
+            process.ended.add_done_callback(lambda ended: self._process_ended(process, ended.result()))
+            try:
+                await self._ready
+            finally:
+                self._ready = None
+            error = self._init_error
+        self._init_done(phase, started_s, error)
+        return error
+
+    def _init_done(self, phase: Phase, started_s: float, error: _InitError | None) -> None:
+        outcome = Outcome()
+        if error is not None:
+            outcome = Outcome(status="timeout" if error.timeout else "error", error_type=error.error_type)
+        duration_ms = (time.monotonic() - started_s) * 1000
+        self._log.write(self._lines.init_done(self._clock.now(), phase, duration_ms, outcome))
+
+    def _process_ended(self, process: RuntimeProcess, how: Exit) -> None:
+        """The runtime and all its last words are here."""
+        if self._process is process:
+            self._process = None
+        verdict, self._verdict = self._verdict, None
+        if verdict is None:
+            if how.errno:
+                verdict = failures.cannot_execute(self._plan.argv[0], describe_start_error(how.errno))
+            else:
+                verdict = failures.exited(describe_exit(how))
+        if self._ready is not None and not self._ready.done():
+            if self._init_error is None:
+                self._init_error = _InitError(error_type=verdict.error_type, failure=verdict)
+            self._ready.set_result(None)
+        elif self._run is not None and self._run.delivered:
+            self._fail(verdict)
+        self._log.end_lines()
+        self._log.flush()
+
+    async def _end_process(self) -> None:
+        """Kill the runtime, if there is one, and wait until it is gone."""
+        process = self._process
+        if process is not None:
+            process.kill()
+            await asyncio.wait([process.ended], timeout=_STOP_S)
+
+    # Running an event.
+
+    async def invoke(self, invocation: Invocation) -> Answer:
+        if self._run is not None:
+            raise RuntimeError(f"environment {self.environment_id} runs another event")
+        if self._stopping is not None:
+            raise RuntimeError(f"environment {self.environment_id} has ended")
+        started_s = time.monotonic()
+        run = self._run = _Run(
+            invocation=invocation,
+            answer=Answer(on_drained=self._drained),
+            started_s=started_s,
+            first_byte=self._loop.create_future(),
+            init_duration_ms=self._init_duration_ms,
+        )
+        self._init_duration_ms = None
+        self._log.begin_tail()
+        self._log.write(self._lines.start(self._clock.now(), invocation.request_id))
+        run.timer = self._loop.call_later(min(_TICK_S, invocation.timeout_s), self._tick, run)
+        try:
+            process = self._process
+            if process is not None and process.session.state is RuntimeState.READY:
+                run.delivered = True
+                process.transport.deliver(invocation)
+            else:
+                await self._reset_and_deliver(run)
+            await run.first_byte
+        except asyncio.CancelledError:
+            await self._abandon(run)
+            raise
+        return run.answer
+
+    async def _reset_and_deliver(self, run: _Run) -> None:
+        """There is no runtime, or none that can take an event: initialise one as part of this event."""
+        waiting = self._loop.create_task(self._initialise_again())
+        either: list[asyncio.Future[Any]] = [waiting, run.first_byte]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if run.first_byte.done():
+                return
+            error = waiting.result()
+            if error is None and self._process is not None:
+                run.delivered = True
+                self._process.transport.deliver(run.invocation)
+            elif error is not None and error.body is not None:
+                self._answer_error(error.error_type, error.body)
+                await self._end_process()
+                self._conclude()
+            elif error is not None and error.failure is not None:
+                self._fail(error.failure)
+        finally:
+            waiting.cancel()
+
+    async def _initialise_again(self) -> _InitError | None:
+        await self._end_process()
+        return await self._initialise("invoke")
+
+    def _tick(self, run: _Run) -> None:
+        """Ten times a second while an event runs; and its deadline."""
+        if self._run is not run:
+            return
+        deadline_s = run.started_s + run.invocation.timeout_s
+        now_s = time.monotonic()
+        if now_s >= deadline_s:
+            self._time_out(run)
+            return
+        if not self._watching:
+            self._watching = True
+            self._cell.watch(True)
+        self._log.flush()
+        run.timer = self._loop.call_later(min(_TICK_S, deadline_s - now_s), self._tick, run)
+
+    def _time_out(self, run: _Run) -> None:
+        failure = failures.timed_out(run.invocation.timeout_s)
+        run.outcome = Outcome(status="timeout", error_type=failure.error_type)
+        process = self._process
+        if process is None:
+            self._fail(failure)
+            return
+        self._verdict = failure
+        process.kill()
+
+    async def _abandon(self, run: _Run) -> None:
+        """The caller is gone: end the runtime, so that no event runs on unobserved."""
+        if self._run is run:
+            self._verdict = failures.exited("signal: killed")
+            process = self._process
+            if process is not None:
+                process.kill()
+                await asyncio.shield(asyncio.wait([process.ended], timeout=_STOP_S))
+            if self._run is run:
+                self._fail(failures.exited("signal: killed"))
+
+    # What the runtime says (session.Listener).
+
+    def runtime_ready(self) -> None:
+        if self._ready is not None:
+            if not self._ready.done():
+                self._ready.set_result(None)
+            self._rest()
+        elif self._run is not None and self._run.answered:
+            self._conclude()
+
+    def runtime_init_failed(self, error_type: str, body: bytes) -> None:
+        self._init_error = _InitError(error_type=error_type, body=body)
+        # It is to end by itself now, after its last words; one that does not is ended.
+        process = self._process
+        if process is not None:
+            self._loop.call_later(_LAST_WORDS_S, process.kill)
+
+    def runtime_answered(self, content_type: str, body: bytes) -> None:
+        run = self._run
+        if run is None or self._over_memory():
+            return
+        run.produced_bytes = len(body)
+        run.answer.whole(content_type, body)
+        self._answered(run)
+
+    def runtime_failed(self, error_type: str, body: bytes) -> None:
+        if self._run is not None and not self._over_memory():
+            self._answer_error(error_type, body)
+
+    def runtime_streams(self, content_type: str) -> None:
+        run = self._run
+        if run is None:
+            return
+        if run.invocation.streaming:
+            run.answer.begin(content_type)
+            _resolve(run.first_byte)
+        else:
+            run.answer.content_type = content_type
+            run.gathered = bytearray()
+
+    def runtime_chunk(self, data: bytes) -> bool:
+        run = self._run
+        if run is None or run.outcome.status != "success":
+            return True
+        run.produced_bytes += len(data)
+        limit = limits.LAMBDA_RESPONSE_BYTES if run.gathered is not None else limits.LAMBDA_STREAMED_RESPONSE_BYTES
+        if run.produced_bytes > limit:
+            # The rest is read and thrown away: the runtime's own state is none the worse.
+            run.outcome = Outcome(status="error", error_type=failures.TOO_LARGE)
+            if run.gathered is None:
+                run.answer.break_off(failures.TOO_LARGE, failures.too_large())
+            return True
+        if run.gathered is not None:
+            run.gathered += data
+            return True
+        return run.answer.feed(data)
+
+    def runtime_stream_ended(self) -> None:
+        run = self._run
+        if run is None:
+            return
+        if run.outcome.error_type == failures.TOO_LARGE:
+            if run.gathered is not None:
+                run.answer.whole("application/json", failures.too_large(), function_error=_UNHANDLED, streaming=True)
+        elif run.gathered is not None:
+            run.answer.whole(run.answer.content_type, bytes(run.gathered), streaming=True)
+        else:
+            run.answer.finish()
+        self._answered(run)
+
+    def runtime_printed(self, data: bytes) -> None:
+        self._log.printed(data)
+        self._flush_unless_running()
+
+    def runtime_logged(self, message: bytes) -> None:
+        self._log.record(message)
+        self._flush_unless_running()
+
+    def _flush_unless_running(self) -> None:
+        if self._run is None and self._ready is None:
+            self._log.flush()
+
+    # Concluding an event.
+
+    def _over_memory(self) -> bool:
+        """Whether the runtime went over its memory between two looks at it; it is killed then, if late."""
+        process = self._process
+        if process is None or process.session.memory_peak_bytes <= self._limit_bytes:
+            return False
+        self._verdict = failures.exited("signal: killed")
+        process.kill()
+        return True
+
+    def _answer_error(self, error_type: str, body: bytes) -> None:
+        """The event ends with an error that somebody has put into words."""
+        run = self._run
+        assert run is not None
+        if run.outcome.status == "success":
+            run.outcome = Outcome(status="error", error_type=error_type)
+        run.produced_bytes = run.produced_bytes or len(body)
+        if run.answer.streaming:
+            run.answer.break_off(error_type, body)
+        else:
+            run.answer.whole("application/json", body, function_error=_UNHANDLED)
+        self._answered(run)
+
+    def _answered(self, run: _Run) -> None:
+        run.answered = True
+        _resolve(run.first_byte)
+
+    def _fail(self, failure: Failure) -> None:
+        """The event ends with what befell the environment."""
+        run = self._run
+        if run is None:
+            return
+        timeout = failure.error_type == failures.TIMED_OUT
+        run.outcome = Outcome(status="timeout" if timeout else "failure", error_type=failure.error_type)
+        request_id = run.invocation.request_id
+        if timeout:
+            self._log.write(self._lines.timed_out(self._clock.now(), request_id, run.invocation.timeout_s))
+        else:
+            self._log.write([failure.log_line(request_id)])
+        if not run.answered:
+            body = failure.body(request_id)
+            if run.answer.streaming:
+                run.answer.break_off(failure.error_type, body)
+            else:
+                run.answer.whole("application/json", body, function_error=_UNHANDLED)
+            run.answered = True
+        self._conclude()
+
+    def _conclude(self) -> None:
+        """Write END and REPORT, give the report, be free for the next event."""
+        run = self._run
+        assert run is not None
+        self._run = None
+        if run.timer is not None:
+            run.timer.cancel()
+        process = self._process
+        if process is not None:
+            process.drain()
+        self._log.end_lines()
+        duration_ms = (time.monotonic() - run.started_s) * 1000
+        if run.outcome.status == "timeout":
+            duration_ms = min(duration_ms, run.invocation.timeout_s * 1000)
+        report = self._report(run, duration_ms)
+        self._log.write(
+            self._lines.end(self._clock.now(), run.invocation.request_id, report, run.outcome, run.produced_bytes)
+        )
+        tail = self._log.end_tail()
+        self._log.flush()
+        self._rest()
+        run.answer.settle(
+            InvocationReport(
+                duration_ms=report.duration_ms,
+                billed_duration_ms=report.billed_duration_ms,
+                memory_mb=report.memory_mb,
+                max_memory_used_mb=report.max_memory_used_mb,
+                init_duration_ms=report.init_duration_ms,
+                log_tail=tail,
+            )
+        )
+        _resolve(run.first_byte)
+
+    def _report(self, run: _Run, duration_ms: float) -> InvocationReport:
+        peak_bytes = self._cell.peak_bytes
+        if self._process is not None:
+            own = self._process.session.memory_peak_bytes or peak_resident_bytes(self._cell.pid)
+            peak_bytes = max(peak_bytes, own)
+        # Since August 2025 the init of a managed runtime is billed too.
+        billed_ms = duration_ms + (run.init_duration_ms or 0.0)
+        return InvocationReport(
+            duration_ms=duration_ms,
+            billed_duration_ms=math.ceil(billed_ms),
+            memory_mb=self._spec.memory_mb,
+            max_memory_used_mb=math.ceil(peak_bytes / limits.MIB),
+            init_duration_ms=run.init_duration_ms,
+        )
+
+    def _rest(self) -> None:
+        if self._watching:
+            self._watching = False
+            self._cell.watch(False)
+
+    def _drained(self) -> None:
+        if self._process is not None:
+            self._process.transport.resume()
+
+    # The end.
+
+    async def stop(self, reason: ShutdownReason) -> None:
+        if self._stopping is not None:
+            await asyncio.shield(self._stopping)
+            return
+        self._stopping = self._loop.create_future()
+        try:
+            log.debug("environment %s of %s ends: %s", self.environment_id, self._spec.function_name, reason)
+            # No extension is registered, so AWS too kills at once.
+            await self._end_process()
+        finally:
+            self._cell.close()
+            if self._process is not None:
+                self._process.close()
+            self._log.end_lines()
+            self._log.flush()
+            try:
+                await self._on_stopped()
+            finally:
+                self._stopping.set_result(None)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,286 @@
+"""Starting processes: the seam that decides how an environment is isolated, and the one without namespaces.
+
+A `Launcher` opens *cells*, the place where one environment's processes live, one runtime after the other. What lies
+behind a cell (a supervised process tree here; namespaces and cgroups in another launcher) no other module knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import marshal
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from lambent.sandbox import launcher_process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What to run. `output` becomes descriptors 1 and 2, `channel` descriptor 3 (or there is none)."""
+
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    folder: str
+    memory_limit_bytes: int
+    output: int
+    channel: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a runtime ended; by then every process of its environment has.
+
+    `wait_status` is as from waitpid; `errno` is set instead when it could not even be started.
+    """
+
+    wait_status: int = 0
+    errno: int = 0
+    out_of_memory: bool = False
+
+
+class Cell(Protocol):
+    """Where the processes of one environment live."""
+
+    @property
+    def pid(self) -> int:
+        """The runtime's process id on this machine; 0 before it is known."""
+
+    @property
+    def peak_bytes(self) -> int:
+        """Largest memory of all processes together, as far as it was measured."""
+
+    @property
+    def lost(self) -> bool:
+        """The cell can start nothing any more."""
+
+    def start(self, command: Command, on_exit: Callable[[Exit], None]) -> None:
+        """Start the runtime; the descriptors of `command` may be closed when this returns."""
+
+    def watch(self, on: bool) -> None:
+        """Switch the measuring and limiting of memory, which an idle environment does without."""
+
+    def kill(self) -> None:
+        """End every process; `on_exit` tells when that has happened."""
+
+    def close(self) -> None:
+        """End every process and give the cell up; nobody is told."""
+
+
+class Launcher(Protocol):
+    """Makes cells."""
+
+    async def open(self) -> Cell: ...
+
+    async def close(self) -> None: ...
+
+
+class ProcessCell:
+    """A cell that is a supervised tree of ordinary processes."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._loop = asyncio.get_running_loop()
+        self._on_exit: Callable[[Exit], None] | None = None
+        self._closed = False
+        self.lost = False
+        self.pid = 0
+        self.peak_bytes = 0
+        self._loop.add_reader(control.fileno(), self._receive)
+
+    def start(self, command: Command, on_exit: Callable[[Exit], None]) -> None:
+        self.pid = 0
+        self.peak_bytes = 0
+        self._on_exit = on_exit
+        descriptors = [command.output] + ([] if command.channel is None else [command.channel])
+        message = (
+            "start",
+            list(command.argv),
+            dict(command.environment),
+            command.folder,
+            command.memory_limit_bytes,
+            command.channel is not None,
+        )
+        self._tell(message, descriptors)
+
+    def watch(self, on: bool) -> None:
+        self._tell(("watch", on))
+
+    def kill(self) -> None:
+        self._tell(("kill",))
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._loop.remove_reader(self._control.fileno())
+            self._control.close()
+
+    def _tell(self, message: tuple[Any, ...], descriptors: Sequence[int] = ()) -> None:
+        if self._closed:
+            return
+        try:
+            socket.send_fds(self._control, [marshal.dumps(message)], list(descriptors))
+        except (BrokenPipeError, ConnectionResetError):
+            self._loop.call_soon(self._lost)
+
+    def _receive(self) -> None:
+        while not self._closed and not self.lost:
+            try:
+                data = self._control.recv(launcher_process.MAX_MESSAGE_BYTES)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                self._lost()
+                return
+            kind, *values = marshal.loads(data)
+            if kind == "started":
+                self.pid = values[0]
+            elif kind == "peak":
+                self.peak_bytes = max(self.peak_bytes, values[0])
+            elif kind == "failed":
+                self._exited(Exit(errno=values[0]))
+            elif kind == "exited":
+                self.peak_bytes = max(self.peak_bytes, values[1])
+                self._exited(Exit(wait_status=values[0], out_of_memory=values[2]))
+
+    def _lost(self) -> None:
+        """The supervisor itself was killed, and its runtime with it."""
+        if not self._closed and not self.lost:
+            self.lost = True
+            self._loop.remove_reader(self._control.fileno())
+            self._exited(Exit(wait_status=signal.SIGKILL))
+
+    def _exited(self, how: Exit) -> None:
+        on_exit, self._on_exit = self._on_exit, None
+        self.pid = 0
+        if on_exit is not None:
+            on_exit(how)
+
+
+class ProcessLauncher:
+    """Opens cells that isolate nothing: functions run as the user of the server, beside each other.
+
+    The launcher process is started when the first cell is opened, and again should it have died.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._server: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def open(self) -> ProcessCell:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        try:
+            with theirs:
+                async with self._lock:
+                    if not await self._send(theirs.fileno()):
+                        await self._end()
+                        if not await self._send(theirs.fileno()):
+                            raise OSError("the launcher process ends as soon as it is started")
+        except BaseException:
+            ours.close()
+            raise
+        return ProcessCell(ours)
+
+    async def _send(self, descriptor: int) -> bool:
+        """Ask for a supervisor; False when the launcher is not there."""
+        if self._server is None:
+            await self._start()
+        assert self._server is not None
+        while True:
+            try:
+                socket.send_fds(self._server, [b"+"], [descriptor])
+            except BlockingIOError:
+                await _writable(self._server)
+            except OSError:
+                return False
+            else:
+                return True
+
+    async def _start(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        argv = [sys.executable, "-I", "-S", launcher_process.__file__, str(theirs.fileno())]
+
+        def spawn() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                argv, env={}, cwd="/", stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True
+            )
+
+        with theirs:
+            try:
+                self._process = await asyncio.to_thread(spawn)
+            except BaseException:
+                ours.close()
+                raise
+        self._server = ours
+
+    async def _end(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        if self._process is not None:
+            process, self._process = self._process, None
+            await asyncio.to_thread(process.wait)
+
+    async def close(self) -> None:
+        """End the launcher. Cells that are still open live on until they are closed."""
+        async with self._lock:
+            await self._end()
+
+
+async def _writable(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_writer(sock.fileno(), _set, ready)
+    try:
+        await ready
+    finally:
+        with contextlib.suppress(ValueError):
+            loop.remove_writer(sock.fileno())
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def describe_start_error(number: int) -> str:
+    """How AWS words that a program could not be started: the system's own words, in lower case."""
+    return os.strerror(number).lower()
+
+
+def describe_exit(how: Exit) -> str | None:
+    """How AWS words a runtime's end: "exit status 1", "signal: killed"; None for an exit with status 0."""
+    if os.WIFSIGNALED(how.wait_status):
+        number = os.WTERMSIG(how.wait_status)
+        return f"signal: {_SIGNALS.get(number, f'signal {number}')}"
+    status = os.WEXITSTATUS(how.wait_status)
+    return f"exit status {status}" if status else None
+
+
+# The names that Go, in which AWS's supervisor is written, gives to signals.
+_SIGNALS: Final[dict[int, str]] = {
+    signal.SIGABRT: "aborted",
+    signal.SIGALRM: "alarm clock",
+    signal.SIGBUS: "bus error",
+    signal.SIGFPE: "floating point exception",
+    signal.SIGHUP: "hangup",
+    signal.SIGILL: "illegal instruction",
+    signal.SIGINT: "interrupt",
+    signal.SIGKILL: "killed",
+    signal.SIGPIPE: "broken pipe",
+    signal.SIGQUIT: "quit",
+    signal.SIGSEGV: "segmentation fault",
+    signal.SIGTERM: "terminated",
+    signal.SIGTRAP: "trace/breakpoint trap",
+}

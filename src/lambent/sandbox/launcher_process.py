@@ -1,0 +1,362 @@
+"""The program that starts the processes of environments and sees to their end.
+
+The server must neither fork itself (it is big and has threads) nor leave a process behind when it is killed. So it
+starts one small single-threaded launcher, and the launcher forks one supervisor for each environment:
+
+- a supervisor holds a socket to the server. When the socket closes, whatever the reason, it kills every process of its
+  environment and ends. It needs no help for that from the launcher or from the server.
+- a supervisor is a *child subreaper*: daemons that leave their parent, session and process group behind become its
+  children, so "every process of this environment" is exactly "all my descendants".
+- the runtime has the supervisor's death as its parent-death signal, and the launcher, a subreaper too, kills what it
+  inherits from a supervisor that was killed.
+
+Messages are `marshal`led tuples in packets (SOCK_SEQPACKET). To the launcher: an empty packet with the supervisor's
+socket. To a supervisor: ("start", argv, environment, folder, memory limit in bytes, has a channel) with the
+descriptors of the output and the channel; ("kill",); ("watch", bool), which switches the measuring of memory. From a
+supervisor: ("started", pid), ("failed", errno), ("peak", bytes), ("exited", wait status, peak bytes, out of memory).
+
+This file imports nothing of ours and little else: it is run alone, by path, and every import costs memory that all
+supervisors share.
+"""
+
+from __future__ import annotations
+
+import _socket
+import ctypes
+import errno
+import gc
+import marshal
+import os
+import resource
+import select
+import signal
+import sys
+from typing import Any, NoReturn
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+WATCH_INTERVAL_MS = 50
+PEAK_STEP_BYTES = 1 << 20
+CHANNEL_FD = 3
+MAX_MESSAGE_BYTES = 1 << 17
+# AWS documentation, "Lambda quotas": file descriptors. The other limits are as recorded inside real environments.
+FILE_DESCRIPTORS = 1024
+OOM_SCORE = b"500"  # when the machine runs out of memory, functions go before the server
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def _prctl(option: int, value: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, value, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def children(pid: int) -> list[int]:
+    """The children of all threads of `pid`; empty when it is gone."""
+    found: list[int] = []
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found
+    for thread in threads:
+        try:
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+        except OSError:
+            continue
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below `pid`, parents first."""
+    found = children(pid)
+    for one in found:  # grows while it is walked
+        found += children(one)
+    return found
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of one process; 0 when it is gone."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            return int(file.read().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError):
+        return 0
+
+
+def proportional_bytes(pid: int) -> int:
+    """Memory of one process with shared pages divided among their users; its resident memory where unknown."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+            for line in file:
+                if line.startswith(b"Pss:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return resident_bytes(pid)
+
+
+def tree_bytes(pid: int, limit_bytes: int) -> int:
+    """Memory of all processes below `pid`: resident, and only when that is over the limit the dearer exact sum."""
+    pids = descendants(pid)
+    total = sum(map(resident_bytes, pids))
+    if total > limit_bytes and len(pids) > 1:
+        total = sum(map(proportional_bytes, pids))
+    return total
+
+
+def kill_tree(reaped: dict[int, int]) -> None:
+    """Kill every descendant of this process and wait for each; wait statuses go into `reaped`."""
+    me = os.getpid()
+    while True:
+        for pid in descendants(me):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        # What was forked during the sweep becomes our child when its parent dies, and the next sweep finds it.
+        try:
+            pid, status = os.waitpid(-1, 0)
+            while pid:
+                reaped[pid] = status
+                pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+
+
+def _reap(reaped: dict[int, int]) -> None:
+    try:
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            reaped[pid] = status
+    except ChildProcessError:
+        return
+
+
+def _receive(sock: _socket.socket) -> tuple[bytes, list[int]]:
+    """One packet with its descriptors; (b"", []) at the end. Raises BlockingIOError."""
+    size = _socket.CMSG_SPACE(4 * 4)
+    data, ancillary, _, _ = sock.recvmsg(MAX_MESSAGE_BYTES, size)
+    fds: list[int] = []
+    for level, kind, payload in ancillary:
+        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+            fds += [int.from_bytes(payload[at : at + 4], sys.byteorder) for at in range(0, len(payload) - 3, 4)]
+    return data, fds
+
+
+class Supervisor:
+    """One environment's supervisor: starts its runtime, measures it, ends it."""
+
+    def __init__(self, control: _socket.socket) -> None:
+        self.control = control
+        self.runtime = 0
+        self.limit_bytes = 0
+        self.peak_bytes = 0
+        self.told_bytes = 0
+        self.watching = False
+        self.reaped: dict[int, int] = {}
+
+    def run(self) -> NoReturn:
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+        wakeup = _watch_children()
+        poll = select.poll()
+        poll.register(self.control.fileno(), select.POLLIN)
+        poll.register(wakeup, select.POLLIN)
+        while True:
+            ready = dict(poll.poll(WATCH_INTERVAL_MS if self.watching and self.runtime else None))
+            if wakeup in ready:
+                _drain(wakeup)
+                _reap(self.reaped)
+                if self.runtime in self.reaped:
+                    self.ended(out_of_memory=False)
+                self.reaped.clear()
+            if self.control.fileno() in ready:
+                self.obey()
+            if self.watching and self.runtime:
+                self.measure()
+
+    def obey(self) -> None:
+        try:
+            data, fds = _receive(self.control)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, fds = b"", []
+        if not data:
+            kill_tree(self.reaped)
+            os._exit(0)
+        message = marshal.loads(data)
+        if message[0] == "start":
+            argv, environment, folder, limit_bytes, has_channel = message[1:]
+            self.start(argv, environment, folder, limit_bytes, has_channel, fds)
+        elif message[0] == "kill":
+            if self.runtime:
+                self.ended(out_of_memory=False)
+        elif message[0] == "watch":
+            self.watching = message[1]
+
+    def tell(self, *message: Any) -> None:
+        try:
+            self.control.send(marshal.dumps(message))
+        except OSError:
+            kill_tree(self.reaped)
+            os._exit(0)
+
+    def start(
+        self,
+        argv: list[str],
+        environment: dict[str, str],
+        folder: str,
+        limit_bytes: int,
+        has_channel: bool,
+        fds: list[int],
+    ) -> None:
+        self.limit_bytes = limit_bytes
+        self.peak_bytes = self.told_bytes = 0
+        self.watching = True
+        status_end, child_end = os.pipe()
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            os.close(status_end)
+            _become(argv, environment, folder, fds[0], fds[1] if has_channel else -1, child_end, parent)
+        os.close(child_end)
+        for fd in fds:
+            os.close(fd)
+        failure = os.read(status_end, 16)
+        os.close(status_end)
+        if failure:
+            os.waitpid(pid, 0)
+            self.tell("failed", int(failure))
+            return
+        self.runtime = pid
+        self.tell("started", pid)
+
+    def measure(self) -> None:
+        total = tree_bytes(os.getpid(), self.limit_bytes)
+        if total > self.peak_bytes:
+            self.peak_bytes = total
+        if total > self.limit_bytes:
+            self.ended(out_of_memory=True)
+        elif self.peak_bytes >= self.told_bytes + PEAK_STEP_BYTES:
+            self.told_bytes = self.peak_bytes
+            self.tell("peak", self.peak_bytes)
+
+    def ended(self, *, out_of_memory: bool) -> None:
+        """The runtime has ended or must: end all others with it, then say so."""
+        kill_tree(self.reaped)
+        status = self.reaped.get(self.runtime, signal.SIGKILL)
+        self.runtime = 0
+        self.tell("exited", status, self.peak_bytes, out_of_memory)
+
+
+def _become(
+    argv: list[str], environment: dict[str, str], folder: str, output: int, channel: int, report: int, parent: int
+) -> NoReturn:
+    """In the forked child: turn into the runtime. Tells the errno through `report` when that fails."""
+    try:
+        os.setsid()
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        # `report` moves out of the way of the descriptors that the runtime gets.
+        high = [os.dup(fd) for fd in (output, report)]
+        while any(fd <= CHANNEL_FD for fd in high):
+            high = [os.dup(fd) for fd in high]
+        output, report = high
+        if channel >= 0:
+            os.dup2(channel, CHANNEL_FD)
+        null = os.open("/dev/null", os.O_RDONLY)
+        os.dup2(null, 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.set_inheritable(report, False)
+        first_free = CHANNEL_FD + 1 if channel >= 0 else CHANNEL_FD
+        os.closerange(first_free, report)
+        os.closerange(report + 1, FILE_DESCRIPTORS * 64)
+        os.umask(0o022)
+        os.chdir(folder)
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        files = FILE_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(FILE_DESCRIPTORS, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        try:
+            with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
+                file.write(OOM_SCORE)
+        except OSError:
+            pass
+        os.execve(argv[0], argv, environment)
+    except OSError as error:
+        os.write(report, str(error.errno or errno.EIO).encode())
+    os._exit(127)
+
+
+def _watch_children() -> int:
+    """A descriptor that becomes readable when a child ends."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    os.set_blocking(write_end, False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    return read_end
+
+
+def _drain(fd: int) -> None:
+    try:
+        while os.read(fd, 4096):
+            pass
+    except BlockingIOError:
+        return
+
+
+def launch(server: _socket.socket) -> NoReturn:
+    """The launcher's loop: fork a supervisor for each packet; end when the server has gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    wakeup = _watch_children()
+    poll = select.poll()
+    poll.register(server.fileno(), select.POLLIN)
+    poll.register(wakeup, select.POLLIN)
+    supervisors: set[int] = set()
+    gc.collect()
+    gc.freeze()
+    while True:
+        ready = dict(poll.poll())
+        if wakeup in ready:
+            _drain(wakeup)
+            reaped: dict[int, int] = {}
+            _reap(reaped)
+            supervisors -= reaped.keys()
+            for orphan in set(children(os.getpid())) - supervisors:
+                for pid in [orphan, *descendants(orphan)]:
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        continue
+        if server.fileno() in ready:
+            _, fds = _receive(server)
+            if not fds:
+                # The server has gone. Each supervisor sees the same on its own socket.
+                os._exit(0)
+            pid = os.fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                os.close(wakeup)
+                server.close()
+                for spare in fds[1:]:
+                    os.close(spare)
+                Supervisor(_socket.socket(fileno=fds[0])).run()
+            supervisors.add(pid)
+            for fd in fds:
+                os.close(fd)
+
+
+if __name__ == "__main__":
+    launch(_socket.socket(fileno=int(sys.argv[1])))

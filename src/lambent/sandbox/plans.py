@@ -1,0 +1,163 @@
+"""How a function's runtime is run on this machine: the command, its variables, its transport."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from lambent.core import ids
+from lambent.sandbox import failures, variables
+from lambent.sandbox.interpreters import CUSTOM_RUNTIMES, Interpreter, Interpreters, python_minor
+from lambent.sandbox.protocol import EnvironmentSpec
+from lambent.sandbox.runtime_process import Plan
+
+_PYTHON_RUNTIME = Path(__file__).parent / "runtimes" / "python"
+# Reads source, target and the name for tracebacks, line by line. `unchecked`: the folder's name has the sources' hash.
+_COMPILE = """
+import py_compile, sys
+names = sys.stdin.read().split("\\n")
+for source, target, shown in zip(names[::3], names[1::3], names[2::3]):
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    py_compile.compile(source, target, shown, doraise=True, invalidation_mode=mode)
+"""
+
+
+class Planner:
+    """Makes plans; keeps what it found out about interpreters."""
+
+    def __init__(self, interpreters: Interpreters, cache: Path) -> None:
+        self._interpreters = interpreters
+        self._cache = cache
+        self._compiled: dict[str, Path] = {}
+
+    async def plan(self, spec: EnvironmentSpec, *, task_root: Path, opt: Path | None, tmp: Path) -> Plan:
+        """Raises CannotRun when nothing on this machine runs `spec.runtime`."""
+        if spec.runtime in CUSTOM_RUNTIMES:
+            plan = _custom(spec, task_root, opt, tmp)
+        else:
+            python_minor(spec.runtime)
+            interpreter = await self._interpreters.resolve(spec.runtime)
+            runtime_dir = await self._runtime_dir(interpreter)
+            plan = _python(spec, interpreter, runtime_dir, task_root, opt, tmp)
+        return plan
+
+    async def _runtime_dir(self, interpreter: Interpreter) -> Path:
+        """The Python runtime, compiled for this interpreter: doing that at every start would take most of the start."""
+        known = self._compiled.get(interpreter.path)
+        if known is None:
+            known = await asyncio.to_thread(compile_runtime, interpreter, self._cache)
+            self._compiled[interpreter.path] = known
+        return known
+
+
+def compile_runtime(interpreter: Interpreter, cache: Path) -> Path:
+    """Compile the Python runtime's files with `interpreter` into a folder below `cache`. Blocks; kept across runs."""
+    sources = sorted(_PYTHON_RUNTIME.rglob("*.py"))
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(source.relative_to(_PYTHON_RUNTIME).as_posix().encode() + b"\0" + source.read_bytes())
+    folder = cache / f"python-{interpreter.text}-{interpreter.cache_tag}-{digest.hexdigest()[:16]}"
+    if folder.exists():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    partial = cache / f"{folder.name}.{ids.new_hex()}"
+    pairs = [
+        f"{source}\n{partial / source.relative_to(_PYTHON_RUNTIME).with_suffix('.pyc')}\n"
+        f"/var/runtime/{source.relative_to(_PYTHON_RUNTIME)}"
+        for source in sources
+    ]
+    try:
+        subprocess.run(
+            [interpreter.path, "-I", "-S", "-c", _COMPILE],
+            input="\n".join(pairs),
+            text=True,
+            env={},
+            check=True,
+            capture_output=True,
+        )
+        try:
+            partial.rename(folder)
+        except OSError:
+            # Another server on the same cache was quicker.
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _custom(spec: EnvironmentSpec, task_root: Path, opt: Path | None, tmp: Path) -> Plan:
+    """A custom runtime: the first `bootstrap` of package and layers (AWS documentation, "Custom runtimes")."""
+    failure = None
+    bootstrap = task_root / "bootstrap"
+    for place, name in ((task_root, "/var/task"), (opt, "/opt")):
+        if place is not None and (place / "bootstrap").is_file():
+            bootstrap = place / "bootstrap"
+            if not os.access(bootstrap, os.X_OK):
+                failure = failures.cannot_execute(f"{name}/bootstrap", "permission denied")
+            break
+    else:
+        failure = failures.no_bootstrap()
+    return Plan(
+        argv=(str(bootstrap),),
+        environment=variables.merge(
+            spec,
+            variables.defaults(spec, task_root=task_root, opt=opt, runtime_bin=None),
+            variables.reserved(spec, task_root=task_root, runtime_dir=task_root, tmp=tmp),
+            {},
+        ),
+        folder=str(task_root),
+        transport="http",
+        version=spec.runtime.replace(".", ":", 1),
+        failure=failure,
+        warnings=_warnings(opt),
+    )
+
+
+def _python(
+    spec: EnvironmentSpec, interpreter: Interpreter, runtime_dir: Path, task_root: Path, opt: Path | None, tmp: Path
+) -> Plan:
+    # No user site, no byte code written beside the shared code: flags, which unlike variables stop at this process.
+    argv = [interpreter.path, "-s", "-B", str(runtime_dir / "bootstrap.pyc")]
+    environment = variables.merge(
+        spec,
+        variables.defaults(spec, task_root=task_root, opt=opt, runtime_bin=Path(interpreter.path).parent),
+        variables.reserved(spec, task_root=task_root, runtime_dir=runtime_dir, tmp=tmp),
+        {"_LAMBENT_OPT": str(opt)} if opt else {},
+    )
+    wrapper = environment.get("AWS_LAMBDA_EXEC_WRAPPER")
+    warnings = _warnings(opt)
+    wanted = python_minor(spec.runtime)
+    if interpreter.version[1] != wanted:
+        warnings += (
+            f"[WARN] lambent: {spec.runtime} is not installed on this machine; this function runs on Python "
+            f"{interpreter.text}\n",
+        )
+    if wrapper:
+        # As on AWS the shell reports a wrapper that is not there: exit status 127.
+        argv = ["/bin/sh", "-c", 'exec "$@"', "sh", _opt_path(wrapper, opt), *argv]
+    return Plan(
+        argv=tuple(argv),
+        environment=environment,
+        folder=str(task_root),
+        transport="framed",
+        version=f"python:{interpreter.text}",
+        warnings=warnings,
+    )
+
+
+def _opt_path(path: str, opt: Path | None) -> str:
+    """A path below /opt or /var/task, which do not exist in process mode, as it is on this machine."""
+    if opt is not None and path.startswith("/opt/"):
+        return str(opt / path.removeprefix("/opt/"))
+    return path
+
+
+def _warnings(opt: Path | None) -> tuple[str, ...]:
+    if opt is not None and (opt / "extensions").is_dir():
+        return ("[WARN] lambent: a layer brings Lambda extensions, which this release does not start\n",)
+    return ()

@@ -1,0 +1,162 @@
+"""One runtime process of an environment, from its start to the last byte that it wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lambent.sandbox import framed, runtime_api
+from lambent.sandbox.failures import Failure
+from lambent.sandbox.framed import FramedTransport
+from lambent.sandbox.launcher import Cell, Command, Exit
+from lambent.sandbox.launcher_process import CHANNEL_FD
+from lambent.sandbox.runtime_api import RuntimeApi
+from lambent.sandbox.session import Listener, Session, Transport
+
+_READ_BYTES = 65536
+# All processes have ended by the time this is waited for; only what is in the kernel's buffers is still to come.
+_DRAIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How the runtime of an environment is run.
+
+    `failure` stands for a runtime that cannot even be tried (no bootstrap). `version` is what INIT_START says.
+    """
+
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    folder: str
+    transport: Literal["framed", "http"]
+    version: str
+    failure: Failure | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class RuntimeProcess:
+    """A started runtime with its transport and the pipe that catches descriptors 1 and 2."""
+
+    def __init__(self, cell: Cell, session: Session, on_piped: Callable[[bytes], None]) -> None:
+        self.session = session
+        self._cell = cell
+        self._on_piped = on_piped
+        self._transport: Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._output = -1
+        self._read_due: asyncio.Handle | None = None
+        self.ended: asyncio.Future[Exit] = self._loop.create_future()
+
+    @classmethod
+    async def start(
+        cls, cell: Cell, plan: Plan, memory_limit_bytes: int, listener: Listener, on_piped: Callable[[bytes], None]
+    ) -> RuntimeProcess:
+        """Start the runtime; what it says goes to `listener`, what is written to its descriptors to `on_piped`."""
+        process = cls(cell, Session(listener), on_piped)
+        try:
+            await process._start(plan, memory_limit_bytes)
+        except BaseException:
+            process.close()
+            raise
+        return process
+
+    async def _start(self, plan: Plan, memory_limit_bytes: int) -> None:
+        with contextlib.ExitStack() as stack:
+            environment = dict(plan.environment)
+            channel: int | None = None
+            if plan.transport == "framed":
+                ours, theirs = socket.socketpair()
+                stack.enter_context(theirs)
+                ours.setblocking(False)
+                self._transport = await FramedTransport.open(self.session, ours, self._cell.kill)
+                channel = theirs.fileno()
+                environment[framed.CHANNEL_VARIABLE] = str(CHANNEL_FD)
+            else:
+                api = await RuntimeApi.open(self.session)
+                self._transport = api
+                environment[runtime_api.ADDRESS_VARIABLE] = api.address
+            self._output, write_end = os.pipe2(os.O_CLOEXEC)
+            stack.callback(os.close, write_end)
+            os.set_blocking(self._output, False)
+            self._loop.add_reader(self._output, self._readable)
+            self._cell.start(
+                Command(
+                    argv=plan.argv,
+                    environment=environment,
+                    folder=plan.folder,
+                    memory_limit_bytes=memory_limit_bytes,
+                    output=write_end,
+                    channel=channel,
+                ),
+                self._exited,
+            )
+
+    @property
+    def transport(self) -> Transport:
+        assert self._transport is not None
+        return self._transport
+
+    def kill(self) -> None:
+        """End it; `ended` tells when that has happened."""
+        if not self.ended.done():
+            self._cell.kill()
+
+    def _readable(self) -> None:
+        # Frames that are ready in the same turn of the loop were sent first as a rule: let them be handled first.
+        if self._read_due is None:
+            self._read_due = self._loop.call_soon(self.drain)
+
+    def drain(self) -> None:
+        """Take in what is in the pipe now."""
+        if self._read_due is not None:
+            self._read_due.cancel()
+            self._read_due = None
+        while self._output >= 0:
+            try:
+                data = os.read(self._output, _READ_BYTES)
+            except BlockingIOError:
+                return
+            if not data:
+                self._close_output()
+                return
+            self._on_piped(data)
+            if len(data) < _READ_BYTES:
+                return
+
+    def _close_output(self) -> None:
+        if self._output >= 0:
+            self._loop.remove_reader(self._output)
+            os.close(self._output)
+            self._output = -1
+
+    def _exited(self, how: Exit) -> None:
+        # The task is kept alive by the future that it resolves.
+        task = self._loop.create_task(self._wind_down(how))
+        self.ended.add_done_callback(lambda _: task)
+
+    async def _wind_down(self, how: Exit) -> None:
+        """Take in the last words, then give everything up."""
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DRAIN_S):
+                    await self.transport.wait_closed()
+            self.drain()
+        finally:
+            self.session.exited()
+            self.close()
+            if not self.ended.done():
+                self.ended.set_result(how)
+
+    def close(self) -> None:
+        """Give up descriptors and sockets. Idempotent."""
+        self._close_output()
+        if self._read_due is not None:
+            self._read_due.cancel()
+            self._read_due = None
+        if self._transport is not None:
+            self._transport.close()
