@@ -61,6 +61,7 @@ class AwsJson(Dialect):
         if shape is not None and stream_name is not None:
             return self._compile_stream_render(shape, stream_name)
         encode = json_renderer.encode
+        answers = shape is not None
 
         def render(
             output: Mapping[str, Any], *, request_id: str, status: int | None, headers: Mapping[str, str]
@@ -68,7 +69,9 @@ class AwsJson(Dialect):
             lines = [("x-amzn-RequestId", request_id), ("Content-Type", content_type)]
             for name, text in headers.items():
                 lines.append((name, header_text(text)))
-            return WireResponse(status=status or 200, headers=lines, body=encode(convert(output)))
+            members = convert(output)
+            # Actions without an output answer with nothing at all.
+            return WireResponse(status=status or 200, headers=lines, body=encode(members) if answers else b"")
 
         return render
 
@@ -114,7 +117,10 @@ class AwsJson(Dialect):
             fault = "Sender" if error.sender_fault else "Receiver"
             headers.append(("x-amzn-query-error", f"{query_code};{fault}"))
         name = code if shape is None else shape.name
-        body = {"__type": self._error_prefix + name, **error_body(error, code, shape, members, headers)}
+        body = {
+            "__type": self._error_prefix + name,
+            **error_body(error, code, shape, members, headers, self._renderers),
+        }
         headers += [(name, header_text(text)) for name, text in error.headers.items()]
         return WireResponse(status=error.status, headers=headers, body=json_renderer.encode(body))
 

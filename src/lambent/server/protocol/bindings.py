@@ -93,6 +93,8 @@ def header_text_parser(shape: Shape) -> Text | None:
         dates = shape.member.type == "timestamp"
 
         def parse_list(text: str) -> list[Any]:
+            if not text:
+                return []
             items = split_header_list(text, dates=dates)
             return items if element is None else [element(item) for item in items]
 

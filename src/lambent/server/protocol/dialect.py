@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from lambent.core.errors import AwsError
+from lambent.server.protocol.json_renderer import JsonRenderers
 from lambent.server.protocol.rest_input import Parse
-from lambent.server.protocol.rest_output import Headers, Render
+from lambent.server.protocol.rest_output import Headers, Render, header_text
 from lambent.server.protocol.shapes import ModelDocument, OperationDef, Shape
 from lambent.server.wire import WireResponse
 
@@ -65,7 +66,12 @@ def message_key(shape: Shape | None, code: str) -> str:
 
 
 def error_body(
-    error: AwsError, code: str, shape: Shape | None, members: Mapping[str, Any], headers: Headers
+    error: AwsError,
+    code: str,
+    shape: Shape | None,
+    members: Mapping[str, Any],
+    headers: Headers,
+    renderers: JsonRenderers,
 ) -> dict[str, Any]:
     """The members of a JSON error body by wire name, and its message; members bound to headers go to `headers`."""
     bound = {} if shape is None else shape.members
@@ -73,9 +79,12 @@ def error_body(
     for name, value in members.items():
         member = bound.get(name)
         if member is not None and member.location == "header":
-            headers.append((member.wire_name(name), str(value)))
-        else:
-            body[name if member is None else member.wire_name(name)] = value
+            headers.append((member.wire_name(name), header_text(str(value))))
+        elif member is None:
+            body[name] = value
+        elif value is not None:
+            convert = renderers.value(member)
+            body[member.wire_name(name)] = value if convert is None else convert(value)
     if error.message:
         body[message_key(shape, code)] = error.message
     return body

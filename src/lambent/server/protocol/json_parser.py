@@ -54,8 +54,6 @@ class JsonParsers:
             return _list(self.value(shape.member))
         if shape.type == "map":
             return _map(self.value(shape.value))
-        if shape.type == "string" and shape.jsonvalue:
-            return _json_text
         return _SCALARS[shape.type]
 
     def structure(self, shape: Shape) -> Convert:
@@ -164,13 +162,6 @@ def _blob(value: Any) -> bytes:
     if type(value) is str:
         return scalars.parse_base64(value)
     raise Unreadable(_not_convertible(value, "ByteBuffer"))
-
-
-def _json_text(value: Any) -> Any:
-    try:
-        return _decode(_string(value))
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise Unreadable(str(error)) from None
 
 
 _SCALARS: dict[str, Convert] = {

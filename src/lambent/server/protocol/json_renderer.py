@@ -45,8 +45,6 @@ class JsonRenderers:
             return scalars.format_base64
         if shape.type in ("float", "double"):
             return _double
-        if shape.type == "string" and shape.jsonvalue:
-            return _json_text
         return None
 
     def structure(self, shape: Shape) -> Convert:
@@ -106,7 +104,3 @@ def _map(item_value: Convert | None) -> Convert:
 def _double(value: float) -> float | str:
     special = scalars.special_float(value)
     return value if special is None else special
-
-
-def _json_text(value: Any) -> str:
-    return encode(value).decode()

@@ -88,6 +88,6 @@ class RestJson(Dialect):
         """The code in `x-amzn-ErrorType`, members and message in the body."""
         headers = request_id_headers(request_id)
         headers += [("Content-Type", "application/json"), ("x-amzn-ErrorType", code)]
-        body = error_body(error, code, shape, members, headers)
+        body = error_body(error, code, shape, members, headers, self._renderers)
         headers += [(name, header_text(text)) for name, text in error.headers.items()]
         return WireResponse(status=error.status, headers=headers, body=json_renderer.encode(body))

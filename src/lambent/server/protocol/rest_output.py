@@ -14,6 +14,8 @@ Headers = list[tuple[str, str]]
 Encode = Callable[[Mapping[str, Any]], bytes]
 """Body members, by model name, into the body."""
 
+_BOUND = ("header", "headers", "statusCode")  # other locations (labels, query) mean nothing in a response
+
 
 class Render(Protocol):
     """Output members into a response. Raises UnknownOutputMember."""
@@ -53,7 +55,7 @@ def compile_render(
     assign = {
         name: _assigner(name, member, is_payload=name == payload_name)
         for name, member in members.items()
-        if member.location is not None or name == payload_name
+        if member.location in _BOUND or name == payload_name
     }
     in_body = frozenset(members) - assign.keys()
     encode: Encode | None = None

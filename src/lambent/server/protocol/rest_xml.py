@@ -76,16 +76,7 @@ class RestXml(Dialect):
             ((name, member),) = shape.members.items()
             encode_root = _document(self._renderers.element(root, member, default_namespace=namespace))
             return lambda output: encode_root(output.get(name, ""))
-        write = self._renderers.members(shape, skip)
-        start, end = f"{_DECLARATION}<{root}{namespace}>", f"</{root}>"
-
-        def encode(output: Mapping[str, Any]) -> bytes:
-            out: Out = [start]
-            write(out, output)
-            out.append(end)
-            return "".join(out).encode()
-
-        return encode
+        return _document(self._renderers.element(root, shape, default_namespace=namespace, skip=skip))
 
     def payload_encoder(self, name: str, shape: Shape) -> Callable[[Any], bytes]:
         """Encodes a structure that is the whole body."""

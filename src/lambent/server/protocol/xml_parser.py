@@ -54,18 +54,24 @@ class XmlParsers:
             if member.xml_attribute:
                 attributes.append((member.wire_name(name), name, scalars.text_parser(member.type)))
             else:
-                wire_name, take = self._take(name, member)
-                takes[wire_name] = take
+                takes[member.wire_name(name)] = self._take(name, member)
+        # Older services and some clients name flattened lists after their elements, and structures after their shape.
+        for name, member in shape.members.items():
+            if member.location is None and not member.xml_attribute:
+                take = takes[member.wire_name(name)]
+                takes.setdefault(name, take)
+                if member.flattened and member.type == "list" and member.member.location_name:
+                    takes.setdefault(member.member.location_name, take)
         return convert
 
-    def _take(self, name: str, member: Shape) -> tuple[str, Take]:
+    def _take(self, name: str, member: Shape) -> Take:
         if member.flattened and member.type == "list":
             element = self.value(member.member)
 
             def append(into: dict[str, Any], node: Node) -> None:
                 into.setdefault(name, []).append(element(node))
 
-            return member.member.location_name or member.wire_name(name), append
+            return append
         if member.flattened and member.type == "map":
             entry = self._entry(member)
 
@@ -73,13 +79,13 @@ class XmlParsers:
                 key, value = entry(node)
                 into.setdefault(name, {})[key] = value
 
-            return member.wire_name(name), put
+            return put
         convert = self.value(member)
 
         def take(into: dict[str, Any], node: Node) -> None:
             into[name] = convert(node)
 
-        return member.wire_name(name), take
+        return take
 
     def _entry(self, shape: Shape) -> Callable[[Node], tuple[Any, Any]]:
         key_name = shape.key.location_name or "key"

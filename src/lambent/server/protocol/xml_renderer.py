@@ -43,11 +43,13 @@ class XmlRenderers:
     def __init__(self) -> None:
         self._bodies: dict[str, Write] = {}
 
-    def element(self, name: str, shape: Shape, *, default_namespace: str = "") -> Write:
-        """Writes a value as the element `name`; flattened collections as several."""
+    def element(
+        self, name: str, shape: Shape, *, default_namespace: str = "", skip: frozenset[str] = frozenset()
+    ) -> Write:
+        """Writes a value as the element `name`; flattened collections as several. Members in `skip` are left out."""
         start, end = f"<{name}{namespace_attribute(shape.xml_namespace) or default_namespace}", f"</{name}>"
         if shape.type == "structure":
-            return self._structure_element(shape, start, end)
+            return self._structure_element(shape, start, end, skip)
         if shape.type == "list":
             if shape.flattened:
                 return _each(self.element(shape.member.location_name or name, shape.member))
@@ -86,8 +88,8 @@ class XmlRenderers:
                 members[name] = None if member.xml_attribute else self.element(member.wire_name(name), member)
         return body
 
-    def _structure_element(self, shape: Shape, start: str, end: str) -> Write:
-        body = self.members(shape)
+    def _structure_element(self, shape: Shape, start: str, end: str, skip: frozenset[str]) -> Write:
+        body = self.members(shape, skip)
         attributes = [
             (name, member.wire_name(name), scalars.text_writer(member.type, member.timestamp_format, "iso8601"))
             for name, member in shape.members.items()
