@@ -9,33 +9,15 @@ from typing import Any
 from lambent.core.arns import function_arn
 from lambent.core.ids import IdSource
 from lambent.core.operations import Operation, RequestContext, Scope
-from lambent.lambda_ import (
-    concurrency_store,
-    event_invoke_store,
-    layers_store,
-    policies_store,
-    recursion_store,
-    runtime_management_store,
-    store,
-    tags_store,
-)
+from lambent.lambda_ import store
 from lambent.lambda_.api.furniture import Basics
+from lambent.lambda_.migrations import MIGRATIONS as MIGRATIONS
 from lambent.lambda_.model import Alias, Configuration, Logging, Package, Status, Version
 from lambent.storage.database import Database
 from lambent.testing.clock import VirtualClock
 
 SCOPE = Scope(account="000000000000", region="us-east-1")
 ARN = function_arn(SCOPE, "f")
-MIGRATIONS = (
-    *store.MIGRATIONS,
-    *tags_store.MIGRATIONS,
-    *policies_store.MIGRATIONS,
-    *concurrency_store.MIGRATIONS,
-    *event_invoke_store.MIGRATIONS,
-    *runtime_management_store.MIGRATIONS,
-    *recursion_store.MIGRATIONS,
-    *layers_store.MIGRATIONS,
-)
 
 
 def counting_ids(prefix: str = "id") -> IdSource:

@@ -9,37 +9,13 @@ import pytest
 from botocore.model import Shape, StructureShape
 
 from lambent.core.operations import Operation
-from lambent.lambda_.api import (
-    account,
-    code_signing,
-    concurrency,
-    event_invoke,
-    layer_policies,
-    layers,
-    policies,
-    recursion,
-    runtime_management,
-    tags,
-)
-from lambent.lambda_.api.furniture import Basics
+from lambent.lambda_.api import resources
 from lambent.lambda_.concurrency import ReservedConcurrency
 from lambent.lambda_.packages import Packages
 from lambent.storage.blobs import BlobStore
 from lambent.storage.code_store import CodeStore
 from tests.unit.lambda_.room import Room
 from tests.unit.lambda_.test_concurrency import Engine
-
-
-def all_operations(basics: Basics, packages: Packages) -> list[Operation]:
-    reserved = ReservedConcurrency(basics.database, Engine(), account_limit=1000)
-    found = [
-        *account.operations(basics, concurrency_limit=1000, storage_limit_bytes=1),
-        *concurrency.operations(reserved),
-        *layers.operations(basics, packages, b"key"),
-    ]
-    for resource in (code_signing, event_invoke, layer_policies, policies, recursion, runtime_management, tags):
-        found += resource.operations(basics)
-    return found
 
 
 def leaves(shape: Shape | None, prefix: str = "") -> Iterator[str]:
@@ -57,7 +33,14 @@ def leaves(shape: Shape | None, prefix: str = "") -> Iterator[str]:
 def operations(room: Room, tmp_path_factory: pytest.TempPathFactory) -> list[Operation]:
     root = tmp_path_factory.mktemp("packages")
     blobs = BlobStore(root / "blobs", 1)
-    return all_operations(room.basics, Packages(blobs=blobs, code=CodeStore(blobs, root / "code")))
+    return resources.operations(
+        room.basics,
+        reserved=ReservedConcurrency(room.database, Engine(), account_limit=1000),
+        packages=Packages(blobs=blobs, code=CodeStore(blobs, root / "code")),
+        signing_key=b"key",
+        concurrency_limit=1000,
+        storage_limit_bytes=1,
+    )
 
 
 async def test_every_member_is_declared_once(operations: list[Operation]) -> None:

@@ -34,7 +34,7 @@ def zipped(files: Mapping[str, str] | None = None) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in (files or {"python/shared.py": "ANSWER = 42\n"}).items():
-            archive.writestr(name, text)
+            archive.writestr(zipfile.ZipInfo(name), text)  # a fixed date: the same bytes each time
     return buffer.getvalue()
 
 

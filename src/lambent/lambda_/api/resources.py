@@ -1,0 +1,44 @@
+"""All operations on layers and on what hangs on functions, gathered for the composition root."""
+
+from __future__ import annotations
+
+from lambent.core.operations import Operation
+from lambent.lambda_.api import (
+    account,
+    code_signing,
+    concurrency,
+    event_invoke,
+    layer_policies,
+    layers,
+    policies,
+    recursion,
+    runtime_management,
+    tags,
+)
+from lambent.lambda_.api.furniture import Basics
+from lambent.lambda_.concurrency import ReservedConcurrency
+from lambent.lambda_.packages import Packages
+
+
+def operations(
+    basics: Basics,
+    *,
+    reserved: ReservedConcurrency,
+    packages: Packages,
+    signing_key: bytes,
+    concurrency_limit: int,
+    storage_limit_bytes: int,
+) -> list[Operation]:
+    """Everything but functions, versions, aliases and invokes. The limits are those that GetAccountSettings shows."""
+    return [
+        *account.operations(basics, concurrency_limit=concurrency_limit, storage_limit_bytes=storage_limit_bytes),
+        *code_signing.operations(basics),
+        *concurrency.operations(reserved),
+        *event_invoke.operations(basics),
+        *layer_policies.operations(basics),
+        *layers.operations(basics, packages, signing_key),
+        *policies.operations(basics),
+        *recursion.operations(basics),
+        *runtime_management.operations(basics),
+        *tags.operations(basics),
+    ]
