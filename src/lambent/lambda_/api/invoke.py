@@ -25,11 +25,8 @@ _ASYNC = (
     "Asynchronous invokes are not available yet: this event was not accepted and the function will not run. "
     "Invoke with InvocationType RequestResponse instead."
 )
-_TENANT = Rejection(
-    reason="The invoked function is not enabled with tenancy configuration. Remove the tenant ID from your request "
-    "and try again."
-)
-_DURABLE = Rejection(reason="durable functions are not available yet")
+_TENANT = Rejection(reason="environments are not kept apart by tenant; leave the tenant id out")
+_DURABLE = Rejection(reason="there are no durable functions")
 
 
 def operations(invoker: Invoker, clock: Clock, new_hex: IdSource) -> list[Operation]:
