@@ -8,7 +8,14 @@ from collections.abc import Sequence
 
 import typer
 
+from lambent.cli.backup import backup
+from lambent.cli.doctor import doctor
+from lambent.cli.invoke import invoke
+from lambent.cli.logs import logs
+from lambent.cli.runtimes import runtimes
+from lambent.cli.status import status
 from lambent.cli.up import up
+from lambent.cli.version import version
 from lambent.core.errors import UserFacingError
 
 
@@ -23,14 +30,9 @@ def commands() -> typer.Typer:
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(_root)
-    app.command()(up)
+    for command in (up, invoke, logs, runtimes, status, doctor, backup, version):
+        app.command()(command)
     return app
-
-
-def _root() -> None:
-    # A callback keeps Typer from folding a lone command into the program itself.
-    pass
 
 
 def run(arguments: Sequence[str]) -> int:
