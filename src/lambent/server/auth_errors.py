@@ -23,6 +23,22 @@ class MissingAuthenticationToken(AuthError):
         super().__init__("Missing Authentication Token")
 
 
+class QueryMissingAuthenticationToken(AuthError):
+    code = "MissingAuthenticationToken"
+
+    def __init__(self) -> None:
+        super().__init__("Request is missing Authentication Token")
+
+
+class MissingProof(AuthError):
+    """A request to one of our own routes that a web page could have sent."""
+
+    code = "MissingAuthenticationTokenException"
+
+    def __init__(self, header: str) -> None:
+        super().__init__(f"Send the header '{header}: 1' or sign the request.")
+
+
 class IncompleteSignature(AuthError):
     """The `Authorization` header or the presigned query lacks a part or cannot be read."""
 
@@ -140,3 +156,17 @@ class S3IncompleteBody(AuthError):
 
     def __init__(self) -> None:
         super().__init__("The request body terminated unexpectedly")
+
+
+def as_answered(error: AwsError, *, service: str, protocol: str) -> AwsError:
+    """The error in the words of the service that was asked: what is found before that is known has the common ones."""
+    if service == "s3":
+        if isinstance(error, MissingAuthenticationToken):
+            return S3AccessDenied("Access Denied")
+        if isinstance(error, IncompleteSignature | InvalidSignature):
+            return S3AuthorizationHeaderMalformed(f"The authorization header is malformed; {error.message}")
+        if isinstance(error, UnknownAccessKey):
+            return S3InvalidToken()
+    elif protocol == "query" and isinstance(error, MissingAuthenticationToken):
+        return QueryMissingAuthenticationToken()
+    return error

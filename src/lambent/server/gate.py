@@ -29,23 +29,20 @@ class Refusal:
 class Gate:
     """Decides from the request's headers alone. Pure but for a small memory of Host values that it let pass.
 
-    `allowed_hosts` are further host names (without port) and `allowed_origins` further origins
-    (`https://console.example:8443`). `address_literals` lets any IP address be the Host: a name is what DNS
-    rebinding needs, and a server that listens beyond loopback verifies signatures. Each check can be
-    switched off, which only the tests that show its worth do.
+    `allowed_hosts` are further host names; scheme, port and path in them are ignored. `address_literals` lets any IP
+    address be the Host: a name is what DNS rebinding needs, and a server that listens beyond loopback verifies
+    signatures. Each check can be switched off, which only the tests that show its worth do.
     """
 
     def __init__(
         self,
         *,
         allowed_hosts: Iterable[str] = (),
-        allowed_origins: Iterable[str] = (),
         address_literals: bool = False,
         check_host: bool = True,
         check_origin: bool = True,
     ) -> None:
         self._hosts = frozenset(name for host in allowed_hosts if (name := hosts.split_host(_authority(host))))
-        self._origins = frozenset(origin.lower().rstrip("/") for origin in allowed_origins)
         self._address_literals = address_literals
         self._check_host = check_host
         self._check_origin = check_origin
@@ -70,7 +67,8 @@ class Gate:
         # Browsers leave Origin out of plain GETs (images, links, forms); this header they always send.
         elif headers.get("sec-fetch-site", "none") not in _OWN_SITES:
             return Refusal(reason="site", message=_SITE)
-        if method == "OPTIONS" and "access-control-request-method" in headers and origin is None:
+        if method == "OPTIONS" and "access-control-request-method" in headers:
+            # A page of our own origin never asks first.
             return Refusal(reason="preflight", message=_SITE)
         return None
 
@@ -87,11 +85,9 @@ class Gate:
             return self._address_literals and not address.is_unspecified
         return hosts.service_host(name) is not None
 
-    def _own(self, origin: str, host: str) -> bool:
-        origin = origin.lower()
-        if origin in self._origins:
-            return True
-        scheme, separator, authority = origin.partition("://")
+    @staticmethod
+    def _own(origin: str, host: str) -> bool:
+        scheme, separator, authority = origin.lower().partition("://")
         return bool(separator) and scheme in {"http", "https"} and authority == host.lower()
 
 
@@ -100,7 +96,7 @@ _OWN_SITES = frozenset({"same-origin", "none"})
 _HOST = (
     "Lambent does not answer to the host name '{host}'. Use localhost, or add the name to the server's allowed hosts."
 )
-_ORIGIN = "Requests from the origin '{origin}' are refused: it is not one of this server's allowed origins."
+_ORIGIN = "Requests from the origin '{origin}' are refused: only this server's own pages may call it from a browser."
 _SITE = "Requests that another web site makes a browser send are refused."
 
 
