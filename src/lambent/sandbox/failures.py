@@ -18,7 +18,7 @@ TRUNCATED = "Runtime.TruncatedResponse"
 INVALID_ENTRYPOINT = "Runtime.InvalidEntrypoint"
 INVALID_RESPONSE_MODE = "Runtime.InvalidResponseModeHeader"
 
-TOO_LARGE_TEXT = f"payload size exceeded maximum allowed payload size ({limits.LAMBDA_RESPONSE_BYTES} bytes)."
+TOO_LARGE_TEXT = f"Response payload size exceeded maximum allowed payload size ({limits.LAMBDA_RESPONSE_BYTES} bytes)."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def no_bootstrap() -> Failure:
 
 def too_large() -> bytes:
     """The answer's JSON when the result is over the limit."""
-    return msgspec.json.encode({"errorType": TOO_LARGE, "errorMessage": f"Response {TOO_LARGE_TEXT}"})
+    return msgspec.json.encode({"errorType": TOO_LARGE, "errorMessage": TOO_LARGE_TEXT})
 
 
 def truncated() -> Failure:

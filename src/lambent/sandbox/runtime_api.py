@@ -231,7 +231,7 @@ class _Buffered:
             return
         # Answered first: completing may end the runtime, and with it this connection.
         if self._size_bytes > limits.LAMBDA_RESPONSE_BYTES and self._request_id:
-            _refuse(self._connection, 413, "RequestEntityTooLarge", f"Exceeded maximum allowed {_TOO_LARGE}")
+            _refuse(self._connection, 413, "RequestEntityTooLarge", _TOO_LARGE)
             session.failed(failures.TOO_LARGE, failures.too_large())
             return
         self._connection.respond(202, _OK)
@@ -274,7 +274,7 @@ class _Streamed:
         self._api.fail(self._request_id, failures.truncated())
 
 
-_TOO_LARGE = failures.TOO_LARGE_TEXT
+_TOO_LARGE = f"Exceeded maximum allowed payload size ({limits.LAMBDA_RESPONSE_BYTES} bytes)."
 
 
 def _decode(body: bytes) -> bytes:

@@ -41,7 +41,7 @@ def loads(text):
     start = len(text) - len(text.lstrip(_WHITESPACE))
     try:
         value, end = _scan(text, start)
-    except StopIteration:
+    except Exception:  # SystemError too: the scanner cannot word its error before `json.decoder` has been imported
         end = -1
     if end == len(text) or (end >= 0 and not text[end:].strip(_WHITESPACE)):
         return value
