@@ -26,7 +26,7 @@ from lambent.execution.metrics import FunctionCounters, Metrics
 from lambent.execution.model import FunctionVersion, InvokeRequest, InvokeResult, Throttled
 from lambent.execution.pool import Pool, PooledEnvironment, Started
 from lambent.execution.results import StreamedResult
-from lambent.sandbox.protocol import EnvironmentSpec, Invocation, Response, Sandbox, StartRefused
+from lambent.sandbox.protocol import CannotRun, EnvironmentSpec, Invocation, Response, Sandbox, StartRefused
 
 MintCredentials = Callable[[FunctionVersion], Mapping[str, str]]
 
@@ -175,7 +175,10 @@ class LocalEngine:
         answer: asyncio.Future[InvokeResult],
     ) -> None:
         try:
-            if pooled is None:
+            while pooled is None or (pooled.events and not pooled.environment.alive):
+                if pooled is not None:  # it died between being handed out and now
+                    dead, pooled = pooled, None
+                    pool.release(dead)
                 pooled = await pool.acquire()
             counters.invocations += 1
             pooled.events += 1
@@ -196,9 +199,10 @@ class LocalEngine:
                 counters.throttled(error.reason, error.detail, self._clock.monotonic())
             if pooled is not None:
                 pooled.failed = True
-            if answer.done():
+            if not answer.done():
+                answer.set_exception(error)
+            elif not isinstance(error, Throttled | CannotRun):  # those need nobody's attention once the caller is gone
                 raise
-            answer.set_exception(error)
         finally:
             place.release()
             if pooled is not None:

@@ -126,8 +126,11 @@ class FakeEnvironment:
         return not self.dead and not self.stopped
 
     async def invoke(self, invocation: Invocation) -> FakeResponse:
-        assert self.alive, "an event for an environment that has ended"
+        assert not self.stopped, "an event for an environment that was ended"
         assert not self._busy, "two events at a time"
+        if self.dead:
+            assert not self.invocations, "an event for an environment that is known to be dead"
+            return FakeResponse([b'{"errorType":"Runtime.ExitError"}'], error="Unhandled")
         self._busy = True
         self.invocations.append(invocation)
         running = asyncio.ensure_future(self._behave(self, invocation))
