@@ -3,25 +3,27 @@
 `advance` wakes sleepers in the order of their due times and lets the event loop come to rest after each of them, so
 a test sees the same interleaving every time. At rest means: no callback is ready to run, and nobody holds the clock.
 What is real - a database commit in another thread, a function's process - takes no virtual time but needs real time
-to finish; it holds the clock while it is under way (`hold`), and time stands still until it is done. Virtual time is
-counted in whole nanoseconds: ten steps of 0.1 s are exactly one second.
+to finish; it holds the clock while it is under way (`hold`) or is asked whether it is (`watch`), and time stands still
+until it is done. Virtual time is counted in whole nanoseconds: ten steps of 0.1 s are exactly one second.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
 
 _NS = 1_000_000_000
+# How often what is watched is asked again, in real seconds.
+_POLL_S = 0.001
 # 2026-01-01T00:00:00Z: a fixed start keeps timestamps in tests repeatable.
 DEFAULT_START_S = 1_767_225_600.0
 
@@ -44,8 +46,8 @@ class _Timer:
 class VirtualClock:
     """A `core.clock.Clock` that stands still until it is advanced.
 
-    It serves one event loop at a time: the one that first sleeps on it or advances it. `now`, `monotonic`, `hold` and
-    `advance_threadsafe` may be called from any thread. `patience_s` is in real seconds.
+    It serves one event loop at a time: the one that first sleeps on it, advances it or attaches it. `now`, `monotonic`,
+    `hold` and `advance_threadsafe` may be called from any thread. `patience_s` is in real seconds.
     """
 
     def __init__(self, *, start_s: float = DEFAULT_START_S, patience_s: float = 30.0) -> None:
@@ -60,6 +62,7 @@ class VirtualClock:
         self._lock = threading.Lock()
         self._holds: Counter[str] = Counter()
         self._released = asyncio.Event()
+        self._watched: dict[str, Callable[[], int]] = {}
 
     # Reading and waiting
 
@@ -100,7 +103,7 @@ class VirtualClock:
 
     # Holding
 
-    @contextmanager
+    @contextlib.contextmanager
     def hold(self, what: str = "real work") -> Iterator[None]:
         """Keep time from advancing while the block runs; `what` names it should time get stuck."""
         with self._lock:
@@ -115,6 +118,14 @@ class VirtualClock:
                 last, loop = not self._holds, self._loop
             if last and loop is not None and not loop.is_closed():
                 loop.call_soon_threadsafe(self._released.set)
+
+    def watch(self, what: str, pending: Callable[[], int]) -> None:
+        """Keep time from advancing while `pending()`, asked on the event loop, is not 0; replaces an older `what`."""
+        self._watched[what] = pending
+
+    def unwatch(self, what: str) -> None:
+        """Ask no more. Idempotent."""
+        self._watched.pop(what, None)
 
     # Advancing
 
@@ -144,6 +155,10 @@ class VirtualClock:
         if threading.get_ident() == self._loop_thread:
             raise RuntimeError("await advance() on the event loop's own thread")
         asyncio.run_coroutine_threadsafe(self.advance(seconds), loop).result()
+
+    def attach(self) -> None:
+        """Serve the running event loop from now on, so that other threads can advance before anybody sleeps."""
+        self._bind()
 
     async def settle(self) -> None:
         """Return once no callback is ready and nobody holds the clock, without any time passing."""
@@ -192,23 +207,22 @@ class VirtualClock:
 
     def _quiet(self) -> bool:
         # asyncio has no public question for "is anything ready": while a task runs, `_ready` holds all the others.
-        ready: object = getattr(self._loop, "_ready", None)
+        return not getattr(self._loop, "_ready", None) and not self._busy()
+
+    def _busy(self) -> list[str]:
         with self._lock:
-            return not ready and not self._holds
+            held = set(self._holds)
+        return sorted(held | {what for what, pending in self._watched.items() if pending()})
 
     async def _until_released(self, deadline_s: float) -> None:
-        while True:
+        while busy := self._busy():
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                raise ClockStuck(f"still under way after {self._patience_s:g} s: {', '.join(busy)}")
             self._released.clear()
-            with self._lock:
-                held = sorted(self._holds)
-            if not held:
-                return
-            try:
-                async with asyncio.timeout(deadline_s - time.monotonic()):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left_s, _POLL_S) if self._watched else left_s):
                     await self._released.wait()
-            except TimeoutError:
-                message = f"still under way after {self._patience_s:g} s: {', '.join(held)}"
-                raise ClockStuck(message) from None
 
 
 class RemoteClock:

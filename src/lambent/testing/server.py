@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -260,8 +260,7 @@ class ThreadedServer:
 
     def _run(self) -> None:
         try:
-            # asyncio's own loop: uvloop's timers cannot be virtual, nor does it say when it is idle.
-            with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            with asyncio.Runner(loop_factory=_CountingLoop) as runner:
                 runner.run(self._serve())
         except BaseException as error:  # noqa: BLE001 - carried over to the thread that started us
             self._error = error
@@ -271,12 +270,39 @@ class ThreadedServer:
     async def _serve(self) -> None:
         from lambent.platform import Platform
 
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._loop = loop
         platform = Platform(self.config, clock=self._clock)
         try:
             await platform.start()
+            if isinstance(self._clock, VirtualClock) and isinstance(loop, _CountingLoop):
+                self._clock.attach()
+                self._clock.watch("threads", lambda: loop.on_threads)
+                self._clock.watch("platform", platform.pending_work)
             self._endpoint = platform.endpoint
             self._settled.set()
             await self._stop.wait()
         finally:
+            if isinstance(self._clock, VirtualClock):
+                self._clock.unwatch("threads")
+                self._clock.unwatch("platform")
             await platform.stop()
+
+
+class _CountingLoop(asyncio.SelectorEventLoop):
+    """asyncio's own loop (uvloop's timers cannot be virtual), which knows how much of its work is on threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_threads = 0
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = super().run_in_executor(executor, func, *args)
+        self.on_threads += 1
+        future.add_done_callback(self._one_less)
+        return future
+
+    def _one_less(self, _: asyncio.Future[Any]) -> None:
+        self.on_threads -= 1

@@ -226,6 +226,23 @@ async def test_work_that_a_sleeper_begins_ends_before_the_next_sleeper_wakes() -
     await asyncio.gather(*tasks)
 
 
+async def test_time_waits_for_what_is_watched() -> None:
+    clock = VirtualClock(patience_s=0.5)
+    pending = 1
+    clock.watch("commits", lambda: pending)
+    advancing = asyncio.create_task(clock.advance(1))
+    await asyncio.sleep(0.01)
+    assert clock.monotonic() == 0.0
+    pending = 0
+    await advancing
+    pending = 1
+    with pytest.raises(ClockStuck, match="commits"):
+        await clock.advance(1)
+    clock.unwatch("commits")
+    await clock.advance(1)
+    assert clock.monotonic() == 2.0
+
+
 async def test_stuck_work_is_named() -> None:
     clock = VirtualClock(patience_s=0.02)
     with clock.hold("commit of control.db"), pytest.raises(ClockStuck, match=r"commit of control\.db"):
