@@ -39,8 +39,10 @@ _LAST_ANSWERS_S: Final = 1.0
 class LocalEngine:
     """`execution.model.Engine` over one sandbox. Build it and use it on one event loop.
 
-    `clock` decides idleness and AWS's rates. `node_clock` is the clock of the machine that runs the environments: their
-    deadlines and the time they are given to end are real even where `clock` is virtual. `strict_aws` enforces AWS's
+    `endpoint_url` gives what functions see as AWS_ENDPOINT_URL; it is asked at each start, since the port may be known
+    only once the server listens. `clock` decides idleness and AWS's rates. `node_clock` is the clock of the machine that runs the environments: their
+    deadlines and the time they are given to end are real even where `clock` is virtual. `endpoint_url` is asked when an
+    environment starts: the endpoint listens only after the engine is built. `strict_aws` enforces AWS's
     scaling and request rates.
     """
 
@@ -49,7 +51,7 @@ class LocalEngine:
         sandbox: Sandbox,
         *,
         clock: Clock,
-        endpoint_url: str,
+        endpoint_url: Callable[[], str],
         mint_credentials: MintCredentials,
         host: HostAdmission,
         node_clock: Clock | None = None,
@@ -315,7 +317,7 @@ class LocalEngine:
             layers=function.layers,
             environment=function.environment,
             credentials=self._mint_credentials(function),
-            endpoint_url=self._endpoint_url,
+            endpoint_url=self._endpoint_url(),
             memory_mb=function.memory_mb,
             timeout_s=function.timeout_s,
             ephemeral_storage_mb=function.ephemeral_storage_mb,

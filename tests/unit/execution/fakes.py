@@ -215,7 +215,7 @@ def engine(sandbox: FakeSandbox, clock: Clock, **changes: Any) -> LocalEngine:
     counter = iter(range(10_000_000))
     values: dict[str, Any] = {
         "clock": clock,
-        "endpoint_url": "http://localhost:4566",
+        "endpoint_url": lambda: "http://localhost:4566",
         "mint_credentials": lambda function: {"AWS_ACCESS_KEY_ID": function.role_arn},
         "host": host(clock),
         "idle_timeout_s": 600.0,

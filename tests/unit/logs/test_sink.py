@@ -178,6 +178,17 @@ async def test_a_full_disk_keeps_what_fits_and_says_what_was_dropped(
     await logs.sink.close()
 
 
+async def test_closing_over_a_full_disk_says_what_is_lost(
+    database: Any, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    logs = Logs(database, clock)
+    logs.sink.start()
+    logs.write("last words")
+    logs.disk.full = True
+    await logs.sink.close()
+    assert "last log lines are lost: no space left" in caplog.text
+
+
 async def test_a_reader_that_goes_away_leaves_nothing_twice(database: Any, clock: VirtualClock) -> None:
     logs = Logs(database, clock)
     logs.write("once")
