@@ -37,3 +37,10 @@ def arn(service: str, scope: Scope, resource: str) -> str:
 def function_arn(scope: Scope, name: str, qualifier: str | None = None) -> str:
     """A Lambda function's ARN, qualified by a version or alias where one is given."""
     return arn("lambda", scope, f"function:{name}" + (f":{qualifier}" if qualifier else ""))
+
+
+def assumed_role_arn(role_arn: str, session: str) -> str:
+    """The ARN of whoever has assumed the role (an IAM role ARN) under a session name. Raises ValueError."""
+    role = Arn.parse(role_arn)
+    name = role.resource.rpartition("/")[2]
+    return f"arn:{role.partition}:sts::{role.account}:assumed-role/{name}/{session}"

@@ -79,6 +79,10 @@ class BlobStore:
             raise KeyError(sha256)
         return self._place_of(sha256)
 
+    def all(self) -> frozenset[str]:
+        """The hex SHA-256 of every blob."""
+        return frozenset(self._sizes)
+
     def paths(self) -> list[Path]:
         """The files of all blobs."""
         return [self._place_of(sha256) for sha256 in self._sizes]

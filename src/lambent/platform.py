@@ -1,0 +1,192 @@
+"""The composition root: builds every part, hands each what it needs, starts and stops them in order.
+
+The only module that knows everyone. Nothing here decides anything; a rule belongs into the room that it is about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Protocol
+
+from lambent.core.arns import assumed_role_arn
+from lambent.core.clock import Clock, SystemClock
+from lambent.core.config import ServerConfig
+from lambent.execution.admission import HostAdmission, HostRules
+from lambent.execution.engine import LocalEngine
+from lambent.execution.host import HostReader
+from lambent.execution.model import FunctionVersion
+from lambent.iam import api as iam_api
+from lambent.iam import store as iam_store
+from lambent.iam.roles import Roles
+from lambent.internal_api import InternalApi
+from lambent.lambda_ import migrations as lambda_migrations
+from lambent.lambda_ import room as lambda_room
+from lambent.logs import store as logs_store
+from lambent.logs.news import News
+from lambent.logs.query import LogReader
+from lambent.logs.sink import DatabaseLogSink
+from lambent.sandbox.local import ProcessSandbox
+from lambent.sandbox.protocol import Sandbox
+from lambent.server.credentials import Credentials
+from lambent.server.http import Endpoint, read_credentials
+from lambent.server.protocol import ServiceModels
+from lambent.server.registry import OperationRegistry
+from lambent.storage import leases, timekeeping
+from lambent.storage.blobs import BlobStore
+from lambent.storage.code_store import CodeStore
+from lambent.storage.collector import Collector
+from lambent.storage.database import Database
+from lambent.storage.group_commit import SqliteDatabase
+from lambent.storage.opening import open_database
+from lambent.sts import api as sts_api
+
+log = logging.getLogger("lambent.platform")
+
+
+class Decorator(Protocol):
+    """Stands between the platform and what does real work; `lambent.testing` holds its virtual clock there."""
+
+    def database(self, database: Database) -> Database: ...
+    def sandbox(self, sandbox: Sandbox) -> Sandbox: ...
+
+
+class Platform:
+    """One server process over one data directory.
+
+    `clock` None means the system's clock, never below the largest time that the data directory has seen.
+    """
+
+    def __init__(self, config: ServerConfig, *, clock: Clock | None = None, decorator: Decorator | None = None) -> None:
+        self._config = config
+        self._given_clock = clock
+        self._decorator = decorator
+        self._parts = AsyncExitStack()  # what is started, to be closed in reverse
+        self._endpoint: Endpoint | None = None
+        self.registry = OperationRegistry(ServiceModels())
+
+    @property
+    def endpoint(self) -> str:
+        """The base URL. Raises RuntimeError before `start`."""
+        if self._endpoint is None:
+            raise RuntimeError("the platform is not started")
+        return self._endpoint.url
+
+    async def start(self) -> None:
+        """Build and start everything; returns once the endpoint answers.
+
+        Raises UserFacingError for what the user must change. After a failure, call `stop` all the same.
+        """
+        config, parts = self._config, self._parts
+        data = await asyncio.to_thread(leases.hold, config.data)
+        parts.callback(data.close)
+        control_file = await open_database(
+            config.data / leases.CONTROL_NAME,
+            (*timekeeping.MIGRATIONS, *lambda_migrations.MIGRATIONS, *iam_store.MIGRATIONS),
+            lease=data.lease,
+        )
+        parts.push_async_callback(control_file.close)
+        # Lines of functions may lose their last moments in a power cut; waiting for the disk is for state.
+        logs_file = await open_database(
+            config.data / "logs.db", logs_store.MIGRATIONS, synchronous="NORMAL", lease=data.lease
+        )
+        parts.push_async_callback(logs_file.close)
+        control = self._decorated(control_file)
+        clock = self._given_clock or SystemClock(not_before=await control.read(timekeeping.largest_s))
+        timekeeper = timekeeping.Timekeeper(control, clock)
+        timekeeper.start()
+        parts.push_async_callback(timekeeper.close)
+
+        blobs = await asyncio.to_thread(BlobStore, config.data / "blobs", config.blob_quota_bytes)
+        code = await asyncio.to_thread(CodeStore, blobs, config.data / "code")
+        parts.push_async_callback(code.close)
+        news = News()
+        logs_database = self._decorated(logs_file)
+        sink = DatabaseLogSink(logs_database, clock=clock, news=news, quota_bytes=config.log_quota_bytes)
+        sink.start()
+        parts.push_async_callback(sink.close)
+
+        credentials = read_credentials(config, clock)
+        # Environments are real processes: their deadlines are real, whatever the clock of the platform.
+        node_clock = clock if isinstance(clock, SystemClock) else SystemClock()
+        environments = ProcessSandbox(
+            code, sink, node_clock, work_dir=config.data / "work", strict_runtimes=config.strict_runtimes
+        )
+        parts.push_async_callback(environments.close)
+        engine = LocalEngine(
+            self._decorator.sandbox(environments) if self._decorator else environments,
+            clock=clock,
+            node_clock=node_clock,
+            endpoint_url=lambda: self.endpoint,
+            mint_credentials=_minter(credentials),
+            host=HostAdmission(
+                read=HostReader().read, rules=HostRules.for_cores(os.cpu_count() or 1), clock=node_clock
+            ),
+            idle_timeout_s=config.idle_timeout_s,
+            account_concurrency=config.account_concurrency,
+            strict_aws=config.strict_aws,
+        )
+        parts.push_async_callback(engine.drain, 0.0)
+
+        signing_key = os.urandom(32)  # of URLs that live for ten minutes: a restart ends them
+        functions = lambda_room.LambdaRoom(
+            database=control,
+            engine=engine,
+            blobs=blobs,
+            code_store=code,
+            clock=clock,
+            signing_key=signing_key,
+            account_concurrency=config.account_concurrency,
+        )
+        collector = Collector(control, blobs, code, clock, references=lambda_room.referenced_blobs)
+        await collector.collect()
+        collector.start()
+        parts.push_async_callback(collector.close)
+        parts.push_async_callback(functions.close)
+        self.registry.add_all(functions.operations)
+        self.registry.add_all(iam_api.operations(control, clock))
+        self.registry.add_all(sts_api.operations(credentials, Roles(control)))
+
+        endpoint = Endpoint(config=config, registry=self.registry, credentials=credentials, clock=clock)
+        InternalApi(
+            config=config,
+            engine=engine,
+            sandbox=environments,
+            logs=LogReader(logs_database, news=news, flush=sink.flush),
+            databases=(control_file, logs_file),
+            blobs=blobs,
+            signing_key=signing_key,
+            clock=clock,
+        ).mount(endpoint)
+        await functions.start()
+        await endpoint.start()
+        self._endpoint = endpoint
+        parts.push_async_callback(endpoint.stop, config.shutdown_grace_s)
+        log.info("ready at %s, isolation %s, data in %s", endpoint.url, config.isolation, config.data)
+
+    async def stop(self) -> None:
+        """Stop accepting, finish what is in flight within the grace, commit, close. Safe after a failed start."""
+        await self._parts.aclose()
+        self._endpoint = None
+
+    def _decorated(self, database: SqliteDatabase) -> Database:
+        return self._decorator.database(database) if self._decorator else database
+
+
+def _minter(credentials: Credentials) -> Callable[[FunctionVersion], Mapping[str, str]]:
+    """Credentials for one environment: they speak for the function's role, with the function's name as session."""
+
+    def mint(function: FunctionVersion) -> Mapping[str, str]:
+        minted = credentials.mint(
+            account=function.scope.account, principal_arn=assumed_role_arn(function.role_arn, function.name)
+        )
+        return {
+            "AWS_ACCESS_KEY_ID": minted.access_key,
+            "AWS_SECRET_ACCESS_KEY": minted.secret,
+            "AWS_SESSION_TOKEN": minted.session_token or "",
+        }
+
+    return mint
