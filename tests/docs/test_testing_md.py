@@ -22,7 +22,7 @@ def test_no_snippet_escapes() -> None:
 def test_a_snippet_runs(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(SNIPPETS[name])
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", name],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -269,23 +269,25 @@ class ThreadedServer:
 
     async def _serve(self) -> None:
         from lambent.platform import Platform
+        from lambent.testing.holding import Holding
 
         loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._loop = loop
-        platform = Platform(self.config, clock=self._clock)
+        clock = self._clock
+        platform = Platform(
+            self.config, clock=clock, decorator=Holding(clock) if isinstance(clock, VirtualClock) else None
+        )
         try:
             await platform.start()
-            if isinstance(self._clock, VirtualClock) and isinstance(loop, _CountingLoop):
-                self._clock.attach()
-                self._clock.watch("threads", lambda: loop.on_threads)
-                self._clock.watch("platform", platform.pending_work)
+            if isinstance(clock, VirtualClock) and isinstance(loop, _CountingLoop):
+                clock.attach()
+                clock.watch("threads", lambda: loop.on_threads)
             self._endpoint = platform.endpoint
             self._settled.set()
             await self._stop.wait()
         finally:
-            if isinstance(self._clock, VirtualClock):
-                self._clock.unwatch("threads")
-                self._clock.unwatch("platform")
+            if isinstance(clock, VirtualClock):
+                clock.unwatch("threads")
             await platform.stop()
 
 

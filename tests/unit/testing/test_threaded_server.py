@@ -12,7 +12,7 @@ import pytest
 from lambent.core.clock import SystemClock
 from lambent.core.config import ServerConfig
 from lambent.core.errors import UserFacingError
-from lambent.testing.clock import VirtualClock
+from lambent.testing.holding import Holding
 from lambent.testing.server import ServerFailed, ThreadedServer
 
 
@@ -24,8 +24,8 @@ class StandIn:
     fails: Exception | None = None
     slow_thread: Any = None
 
-    def __init__(self, config: ServerConfig, *, clock: Any = None) -> None:
-        self.config, self.clock, self.seconds, self.stopped, self.pending = config, clock, 0, False, 0
+    def __init__(self, config: ServerConfig, *, clock: Any = None, decorator: Holding | None = None) -> None:
+        self.config, self.clock, self.decorator, self.seconds, self.stopped = config, clock, decorator, 0, False
         type(self).started.append(self)
 
     async def start(self) -> None:
@@ -44,9 +44,6 @@ class StandIn:
         if not self.fails:
             self.task.cancel()
             await asyncio.wait([self.task])
-
-    def pending_work(self) -> int:
-        return self.pending
 
 
 @pytest.fixture
@@ -67,6 +64,7 @@ def test_its_clock_is_turned_from_the_test(stand_in: type[StandIn]) -> None:
         server.clock.advance(100)
         assert server.clock.now() - before == 100.0
         assert stand_in.started[0].seconds == 100
+        assert stand_in.started[0].decorator is not None
     assert stand_in.started[0].stopped
     with pytest.raises(RuntimeError, match="not running"):
         _ = server.endpoint
@@ -100,18 +98,10 @@ def test_what_its_start_raises_is_raised_here(stand_in: type[StandIn]) -> None:
         server.clock.advance(1)
 
 
-def test_pending_work_of_the_platform_holds_the_clock(stand_in: type[StandIn]) -> None:
-    with ThreadedServer(clock=VirtualClock(patience_s=0.05)) as server:
-        stand_in.started[0].pending = 1
-        with pytest.raises(Exception, match="platform"):
-            server.clock.advance(1)
-        stand_in.started[0].pending = 0
-        server.clock.advance(1)
-
-
 def test_a_real_clock_cannot_be_turned(stand_in: type[StandIn]) -> None:
     with ThreadedServer(clock=SystemClock()) as server, pytest.raises(RuntimeError, match="virtual"):
         _ = server.clock
+    assert stand_in.started[0].decorator is None
 
 
 def test_a_start_that_takes_too_long(stand_in: type[StandIn], monkeypatch: pytest.MonkeyPatch) -> None:
