@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lambent.testing.server import ServerProcess
 from tests.api.lambda_functions import create_function, own_account, package
 
 Aws = Callable[..., Any]
@@ -58,6 +59,19 @@ def test_a_reservation_bounds_the_function(client: Any) -> None:
         outcomes = Counter(pool.map(outcome, range(5)))
 
     assert outcomes == {"200": 2, "ReservedFunctionConcurrentInvocationLimitExceeded": 3}
+
+
+def test_reservations_hold_after_a_restart() -> None:
+    with ServerProcess() as server:
+        create_function(server.client("lambda"), "f")
+        server.client("lambda").put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=0)
+        server.stop()
+        server.start()
+        client = server.client("lambda")
+
+        assert client.get_function_concurrency(FunctionName="f")["ReservedConcurrentExecutions"] == 0
+        with pytest.raises(client.exceptions.TooManyRequestsException):
+            client.invoke(FunctionName="f")
 
 
 def test_a_function_made_anew_has_no_old_reservation(client: Any) -> None:
