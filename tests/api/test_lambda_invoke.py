@@ -182,10 +182,10 @@ def test_a_reservation_of_nothing_blocks(client: Any, unique: Unique) -> None:
 
 def test_an_update_reaches_the_next_invoke(client: Any, unique: Unique) -> None:
     name = unique("f")
-    program = "import os\ndef handler(event, context): return os.environ.get('N')"
+    program = "import os\ndef handler(event, context): return os.environ.get('NUMBER')"
     create_function(client, name, Code={"ZipFile": package({"handler.py": program})})
     for number in ("1", "2", "3"):
-        client.update_function_configuration(FunctionName=name, Environment={"Variables": {"N": number}})
+        client.update_function_configuration(FunctionName=name, Environment={"Variables": {"NUMBER": number}})
         wait_active(client, name)
         assert answer_of(client, name, {}) == number
 

@@ -11,6 +11,7 @@ import pytest
 from lambent.core.arns import function_arn
 from lambent.core.errors import AwsError
 from lambent.core.operations import Reply
+from lambent.core.pagination import encode_marker
 from lambent.lambda_ import code_location, store
 from lambent.lambda_.errors import (
     CodeStorageExceeded,
@@ -21,7 +22,7 @@ from lambent.lambda_.errors import (
     ResourceNotFound,
 )
 from tests.unit.lambda_.functions_room import KEY, ROLE, FunctionsRoom, functions_room, zipped
-from tests.unit.lambda_.room import SCOPE
+from tests.unit.lambda_.room import SCOPE, version
 
 ARN = function_arn(SCOPE, "f")
 UPDATE_IN_PROGRESS = f"The operation cannot be performed at this time. An update is in progress for resource: {ARN}"
@@ -370,6 +371,25 @@ async def test_markers_of_other_lists_are_refused(functions: FunctionsRoom) -> N
     for name in "ab":
         await functions.create(name)
     marker = (await functions.call("ListFunctions", MaxItems=1))["NextMarker"]
-    for params in ({"FunctionVersion": "ALL", "Marker": marker}, {"Marker": "forged"}):
-        with pytest.raises(InvalidParameterValue):
+    for params in (
+        {"FunctionVersion": "ALL", "Marker": marker},
+        {"Marker": "forged"},
+        {"FunctionVersion": "ALL", "Marker": encode_marker("functions ALL", "a:b")},
+        {"FunctionVersion": "ALL", "Marker": encode_marker("functions ALL", f"a:{10**30}")},
+    ):
+        with pytest.raises(InvalidParameterValue, match="Invalid pagination token"):
             await functions.call("ListFunctions", **params)
+    with pytest.raises(InvalidParameterValue, match="Invalid pagination token"):
+        await functions.call(
+            "ListVersionsByFunction", FunctionName="a", Marker=encode_marker("versions a", "not a number")
+        )
+
+
+async def test_a_page_has_at_most_fifty_items(functions: FunctionsRoom) -> None:
+    for number in range(51):
+        stored = version(f"f{number:02}")
+        await functions.database.run(lambda tx, stored=stored: store.insert_function(tx, stored))
+    page = await functions.call("ListFunctions", MaxItems=10_000)
+    assert len(page["Functions"]) == 50
+    rest = await functions.call("ListFunctions", Marker=page["NextMarker"])
+    assert [item["FunctionName"] for item in rest["Functions"]] == ["f50"]

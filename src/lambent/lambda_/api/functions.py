@@ -12,7 +12,7 @@ from lambent.core.operations import Operation, Output, Params, Rejection, Reply,
 from lambent.core.pagination import encode_marker
 from lambent.lambda_ import changes, code_location, store
 from lambent.lambda_.api import declarations
-from lambent.lambda_.api.furniture import Parts, page_limit, page_start
+from lambent.lambda_.api.furniture import Parts, marked_number, page_limit, page_start
 from lambent.lambda_.api.shapes import configuration_shape, listed_shape
 from lambent.lambda_.configuration import (
     changed_configuration,
@@ -202,10 +202,9 @@ class _Functions:
         if params.get("FunctionVersion") == "ALL":
             list_name = "functions ALL"
             after = page_start(params, list_name)
-            name, _, number = ("", "", "-1") if after is None else after.rpartition(":")
-            found = await self._database.read(
-                lambda tx: store.list_all_versions(tx, scope, (name, int(number)), limit + 1)
-            )
+            name, _, text = ("", "", "0") if after is None else after.rpartition(":")
+            number = marked_number(text)
+            found = await self._database.read(lambda tx: store.list_all_versions(tx, scope, (name, number), limit + 1))
             items = [listed_shape(version, version.version) for version in found[:limit]]
             key = f"{found[limit - 1].name}:{found[limit - 1].number}" if len(found) > limit else None
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -71,3 +72,13 @@ def page_start(params: Params, list_name: str) -> str | None:
         return decode_marker(list_name, marker)
     except InvalidMarker as error:
         raise InvalidParameterValue("Invalid pagination token") from error
+
+
+def marked_number(text: str) -> int:
+    """The number in a marker's key. Raises InvalidParameterValue: a marker can be made up by whoever knows its form."""
+    if not _NUMBER.fullmatch(text):
+        raise InvalidParameterValue("Invalid pagination token")
+    return int(text)
+
+
+_NUMBER = re.compile(r"[0-9]{1,18}")  # what a database column holds

@@ -10,7 +10,7 @@ from lambent.core.pagination import paginate
 from lambent.lambda_ import code_location, layers, layers_store
 from lambent.lambda_.api import declarations
 from lambent.lambda_.api.functions import request_too_large
-from lambent.lambda_.api.furniture import Basics, page_limit, page_start
+from lambent.lambda_.api.furniture import Basics, marked_number, page_limit, page_start
 from lambent.lambda_.api.shapes import timestamp
 from lambent.lambda_.hashes import base64_of
 from lambent.lambda_.layers import LayerReference, parse_layer, parse_layer_version, parse_own_layer
@@ -74,7 +74,7 @@ def operations(basics: Basics, packages: Packages, signing_key: bytes) -> list[O
         layer = parse_own_layer(context.scope, params["LayerName"])
         list_name = f"versions of {layer.arn}"
         limit, start = page_limit(params), page_start(params, list_name)
-        before = _ALL_VERSIONS if start is None else int(start)
+        before = _ALL_VERSIONS if start is None else marked_number(start)
         found = await database.read(
             lambda tx: layers_store.list_versions(tx, layer.scope, layer.name, before, limit + 1, _filter(params))
         )

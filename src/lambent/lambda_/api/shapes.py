@@ -13,8 +13,7 @@ from lambent.lambda_.runtimes import runtime_version_arn
 
 def timestamp(epoch_s: float) -> str:
     """`2025-11-24T23:08:11.000+0000`: milliseconds, and a zone without a colon."""
-    moment = datetime.fromtimestamp(epoch_s, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}+0000"
+    return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "+0000")
 
 
 def configuration_shape(version: Version, qualifier: str | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from lambent.core.operations import Operation, Output, Params, RequestContext
 from lambent.core.pagination import paginate
 from lambent.lambda_ import store
 from lambent.lambda_.api import declarations
-from lambent.lambda_.api.furniture import Parts, page_limit, page_start
+from lambent.lambda_.api.furniture import Parts, marked_number, page_limit, page_start
 from lambent.lambda_.api.shapes import configuration_shape, listed_shape
 from lambent.lambda_.errors import function_not_found
 from lambent.lambda_.model import Version
@@ -36,7 +36,7 @@ def operations(parts: Parts) -> list[Operation]:
         reference = parse_function(context.scope, params["FunctionName"])
         list_name, limit = f"versions {reference.name}", page_limit(params)
         start = page_start(params, list_name)
-        after = -1 if start is None else int(start)
+        after = -1 if start is None else marked_number(start)
 
         def work(tx: Transaction) -> list[Version]:
             if not store.function_exists(tx, reference.scope, reference.name):
