@@ -40,8 +40,8 @@ class LocalEngine:
     """`execution.model.Engine` over one sandbox. Build it and use it on one event loop.
 
     `endpoint_url` gives what functions see as AWS_ENDPOINT_URL; it is asked at each start, since the port may be known
-    only once the server listens. `clock` decides idleness and AWS's rates. `node_clock` is the clock of the machine that
-    runs the environments: their deadlines and the time they are given to end are real even where `clock` is virtual.
+    only once the server listens. `clock` decides idleness and AWS's rates. `node_clock` is the clock of the machine
+    that runs the environments: their deadlines and the time they have to end are real even where `clock` is virtual.
     `strict_aws` enforces AWS's scaling and request rates.
     """
 
