@@ -1,0 +1,1 @@
+"""Every scaling decision as a pure function `(state, observation, now) -> (state, decision)`. Imports nothing of ours."""
