@@ -1,1 +1,1 @@
-"""Every scaling decision as a pure function `(state, observation, now) -> (state, decision)`. Imports nothing of ours."""
+"""Every scaling decision as a pure function `(state, observation, now) -> (state, decision)`. Needs no other room."""
