@@ -161,7 +161,7 @@ class ExecutionEnvironment:
         verdict, self._verdict = self._verdict, None
         if verdict is None:
             if how.errno:
-                verdict = failures.cannot_execute(self._plan.argv[0], describe_start_error(how.errno))
+                verdict = failures.cannot_execute(self._plan.entrypoint, describe_start_error(how.errno))
             else:
                 verdict = failures.exited(describe_exit(how))
         if self._ready is not None and not self._ready.done():
@@ -292,19 +292,19 @@ class ExecutionEnvironment:
 
     def runtime_answered(self, content_type: str, body: bytes) -> None:
         run = self._run
-        if run is None or self._over_memory():
+        if run is None or self._condemned():
             return
         run.produced_bytes = len(body)
         run.answer.whole(content_type, body)
         self._answered(run)
 
     def runtime_failed(self, error_type: str, body: bytes) -> None:
-        if self._run is not None and not self._over_memory():
+        if self._run is not None and not self._condemned():
             self._answer_error(error_type, body)
 
     def runtime_streams(self, content_type: str) -> None:
         run = self._run
-        if run is None:
+        if run is None or self._verdict is not None:
             return
         if run.invocation.streaming:
             run.answer.begin(content_type)
@@ -315,7 +315,7 @@ class ExecutionEnvironment:
 
     def runtime_chunk(self, data: bytes) -> bool:
         run = self._run
-        if run is None or run.outcome.status != "success":
+        if run is None or run.outcome.status != "success" or self._verdict is not None:
             return True
         run.produced_bytes += len(data)
         limit = limits.LAMBDA_RESPONSE_BYTES if run.gathered is not None else limits.LAMBDA_STREAMED_RESPONSE_BYTES
@@ -332,7 +332,7 @@ class ExecutionEnvironment:
 
     def runtime_stream_ended(self) -> None:
         run = self._run
-        if run is None:
+        if run is None or self._condemned():
             return
         if run.outcome.error_type == failures.TOO_LARGE:
             if run.gathered is not None:
@@ -357,8 +357,13 @@ class ExecutionEnvironment:
 
     # Concluding an event.
 
-    def _over_memory(self) -> bool:
-        """Whether the runtime went over its memory between two looks at it; it is killed then, if late."""
+    def _condemned(self) -> bool:
+        """Whether there is a verdict already, so that what the runtime still says no longer counts.
+
+        One that went over its memory between two looks at it gets its verdict here.
+        """
+        if self._verdict is not None:
+            return True
         process = self._process
         if process is None or process.session.memory_peak_bytes <= self._limit_bytes:
             return False

@@ -101,7 +101,7 @@ def _custom(spec: EnvironmentSpec, task_root: Path, opt: Path | None, tmp: Path)
                 failure = failures.cannot_execute(f"{name}/bootstrap", "permission denied")
             break
     else:
-        failure = failures.no_bootstrap()
+        name, failure = "/var/task", failures.no_bootstrap()
     return Plan(
         argv=(str(bootstrap),),
         environment=variables.merge(
@@ -111,6 +111,7 @@ def _custom(spec: EnvironmentSpec, task_root: Path, opt: Path | None, tmp: Path)
             {},
         ),
         folder=str(task_root),
+        entrypoint=f"{name}/bootstrap",
         transport="http",
         version=spec.runtime.replace(".", ":", 1),
         failure=failure,
@@ -144,6 +145,7 @@ def _python(
         argv=tuple(argv),
         environment=environment,
         folder=str(task_root),
+        entrypoint=argv[0],
         transport="framed",
         version=f"python:{interpreter.text}",
         warnings=warnings,

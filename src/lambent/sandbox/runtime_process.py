@@ -27,12 +27,13 @@ _DRAIN_S = 1.0
 class Plan:
     """How the runtime of an environment is run.
 
-    `failure` stands for a runtime that cannot even be tried (no bootstrap). `version` is what INIT_START says.
+    `entrypoint` is the program as the function knows it, for messages. `failure` stands for a runtime that cannot even be tried (no bootstrap). `version` is what INIT_START says.
     """
 
     argv: Sequence[str]
     environment: Mapping[str, str]
     folder: str
+    entrypoint: str
     transport: Literal["framed", "http"]
     version: str
     failure: Failure | None = None

@@ -56,7 +56,7 @@ async def test_json_log_and_init_errors(bench: Bench, runtime: str) -> None:
     assert [record["message"] for record in records if "message" in record] == ["initialising", "x"]
     error, body = await bench.call("import absent", runtime=runtime)
     assert body["errorMessage"] == "Unable to import module 'h': No module named 'absent'"
-    error, body = await bench.call("1/0", runtime=runtime)
+    _error, body = await bench.call("1/0", runtime=runtime)
     assert body["errorType"] == "ZeroDivisionError"
     _error, body = await bench.call("import sys\nsys.exit(4)", runtime=runtime)
     assert body["errorMessage"].endswith("exit status 4")
