@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import typer
 
-from lambent.core.config import DEFAULT_PORT, DEFAULT_REGION
+from lambent.core.config import DEFAULT_ACCOUNT, DEFAULT_PORT, DEFAULT_REGION
 from lambent.core.errors import UserFacingError
 
 if TYPE_CHECKING:
@@ -55,6 +55,14 @@ class Server:
         with self._exchange("GET", path, query) as response:
             while line := response.readline():
                 yield json.loads(line)
+
+    def scope(self) -> dict[str, str]:
+        """The account and region that AWS requests of this user belong to."""
+        session = _session()
+        access_key = session.get_credentials().access_key
+        is_account = len(access_key) == 12 and access_key.isascii() and access_key.isdigit()
+        account = access_key if is_account else DEFAULT_ACCOUNT
+        return {"account": account, "region": session.get_config_variable("region")}
 
     def aws(self, service: str, **config: Any) -> Any:
         """A botocore client. Failed requests are not repeated: an invoke may have had its effect."""

@@ -22,8 +22,9 @@ def logs(
 ) -> None:
     """Print what a function wrote, oldest first."""
     since_ms = int((SystemClock().now() - span_s(since)) * 1000)
-    query = {"function": name, "since_ms": str(since_ms)} | ({"follow": "1"} if follow else {})
-    for event in Server(endpoint).stream("/_lambent/logs", **query):
+    server = Server(endpoint)
+    query = {"function": name, "since_ms": str(since_ms), **server.scope()} | ({"follow": "1"} if follow else {})
+    for event in server.stream("/_lambent/logs", **query):
         moment = datetime.fromtimestamp(event["timestamp_ms"] / 1000, UTC)
         typer.echo(f"{moment:%Y-%m-%dT%H:%M:%S}.{event['timestamp_ms'] % 1000:03}Z {event['message'].rstrip()}")
 

@@ -17,6 +17,15 @@ from lambent.core.errors import UserFacingError
 DEFAULT_DATA = Path.home() / ".local" / "share" / "lambent"
 
 
+class LogLevel(StrEnum):
+    """What the server's log holds."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+
 class Isolation(StrEnum):
     """How functions are kept apart from this machine."""
 
@@ -56,10 +65,16 @@ def up(
     idle_timeout: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="End a function's environment after so long without work.")
     ] = 600.0,
+    log_level: Annotated[
+        LogLevel, typer.Option(help="What the server's log, on standard error, holds.")
+    ] = LogLevel.info,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; prints [b]ready[/b] and the endpoint once it answers."""
     if isolation is Isolation.sandbox:
         raise UserFacingError("this version runs functions as ordinary processes only; use --isolation process")
+    from lambent.core import log
+
+    log.configure(log_level.value)
     config = ServerConfig(
         data=data.expanduser().absolute(),
         host=host,

@@ -131,7 +131,7 @@ def test_logs_are_lines_with_their_time(fake: FakeServer, lambent_cli: Lambent) 
     path, _, query = fake.seen[0].target.partition("?")
     assert path == "/_lambent/logs"
     assert query.startswith("function=f&since_ms=")
-    assert query.endswith("&follow=1")
+    assert query.endswith("&account=000000000000&region=us-east-1&follow=1")
 
 
 def test_a_span_that_is_none_is_misuse(lambent_cli: Lambent) -> None:
