@@ -37,6 +37,15 @@ _ANY = "[^\\n\\r\\x85\\u2028\\u2029]"
 _HEX = re.compile(r"[0-9a-fA-F]+")
 
 
+# EventBridge's two patterns of header values take time exponential in the number of blanks. These say the same.
+_LINEAR = {
+    r"^[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*$": r"\t*[\x20-\x7E][\t\x20-\x7E]*",
+    r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$": (
+        r"\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*"
+    ),
+}
+
+
 class Untranslatable(Exception):
     """A construct that Python's engine cannot express."""
 
@@ -80,7 +89,7 @@ def _compile(text: str, *, ascii_only: bool) -> re.Pattern[str]:
 
 class _Translator:
     def __init__(self, text: str, *, ascii_only: bool) -> None:
-        self._text = text
+        self._text = _LINEAR.get(text, text)
         self._position = 0
         self._ascii_only = ascii_only
 

@@ -39,7 +39,7 @@ class RestXml(Dialect):
         bare_errors: bool = False,
     ) -> None:
         super().__init__(model)
-        self._namespace = namespace_attribute(namespace or model.metadata.xml_namespace)
+        self._namespace = namespace_attribute(namespace or model.metadata.xml_namespace or _namespace_of(model))
         self._roots = roots or {}
         self._unwrapped = unwrapped
         self._bare_errors = bare_errors
@@ -130,6 +130,12 @@ class RestXml(Dialect):
             inner = error_element(self._renderers, error, code=query_code, shape=shape, members=members)
             body = f"{_DECLARATION}<ErrorResponse{self._namespace}>{inner}{request}</ErrorResponse>"
         return WireResponse(status=error.status, headers=headers, body=body.encode())
+
+
+def _namespace_of(model: ModelDocument) -> dict[str, str] | str | None:
+    """The namespace of the service's requests, which models give once per input."""
+    given = (operation.input.xml_namespace for operation in model.operations.values() if operation.input is not None)
+    return next((namespace for namespace in given if namespace), None)
 
 
 def _document(write: Write) -> Callable[[Any], bytes]:

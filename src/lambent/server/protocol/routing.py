@@ -25,6 +25,7 @@ class RouteSpec:
     uri: str
     required_query: frozenset[str] = frozenset()
     required_headers: frozenset[str] = frozenset()
+    deprecated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +35,11 @@ class _Candidate:
     literals: tuple[tuple[str, str | None], ...]  # None: any value
     required_query: frozenset[str]
     required_headers: frozenset[str]
+    current: bool  # S3's deprecated operations have the places of those that replace them
 
     @property
-    def weight(self) -> tuple[int, int]:
-        return len(self.literals), len(self.required_query) + len(self.required_headers)
+    def weight(self) -> tuple[int, int, bool]:
+        return len(self.literals), len(self.required_query) + len(self.required_headers), self.current
 
 
 @dataclass(slots=True)
@@ -86,6 +88,7 @@ class Router:
                 literals=tuple(literals),
                 required_query=route.required_query - {name for name, _ in literals},
                 required_headers=route.required_headers,
+                current=not route.deprecated,
             )
         )
         leaf.sort(key=lambda candidate: candidate.weight, reverse=True)
@@ -150,12 +153,14 @@ def _walk(
 
 
 def _choose(candidates: list[_Candidate], query: urls.Query, headers: Mapping[str, str] | None) -> _Candidate | None:
-    """The most demanding candidate that is satisfied; with none, the least demanding whose literals match.
+    """Of the candidates with most literals that match: the most demanding that is satisfied, else the least demanding.
 
     The latter keeps `Value null at 'tagKeys'` an answer of the operation instead of an unknown route.
     """
-    fallback = None
+    fallback: _Candidate | None = None
     for candidate in candidates:
+        if fallback is not None and len(candidate.literals) < len(fallback.literals):
+            break
         if not all(_has(query, name, value) for name, value in candidate.literals):
             continue
         fallback = candidate

@@ -167,6 +167,7 @@ def _route_spec(model: ModelDocument, definition: OperationDef) -> RouteSpec:
         uri=definition.http.request_uri,
         required_query=frozenset(query),
         required_headers=frozenset(headers),
+        deprecated=definition.deprecated,
     )
 
 

@@ -91,6 +91,7 @@ class OperationDef(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     input: ShapeRef | None = None
     output: ShapeRef | None = None
     errors: tuple[ShapeRef, ...] = ()
+    deprecated: bool = False
 
 
 class Metadata(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
