@@ -24,6 +24,7 @@ _UNFINISHED: Final = "unfinished-"
 _DISCARDED: Final = "discarded-"
 _CODE: Final = "code"
 _SUMMARY: Final = "summary.json"
+_AT_ONCE: Final = 2  # packages being unpacked; the threads are everybody's
 
 
 class CodeStore:
@@ -47,6 +48,7 @@ class CodeStore:
         self._max_bytes = max_bytes
         self._new_name = new_name
         self._ready: dict[str, archives.ExtractedArchive] = {}
+        self._turns = asyncio.Semaphore(_AT_ONCE)
         self._under_way: dict[str, asyncio.Task[archives.ExtractedArchive]] = {}
         root.mkdir(parents=True, exist_ok=True)
         boot_id = boot_id or _boot_id() or new_name()  # an unknown boot is never the same again
@@ -80,7 +82,7 @@ class CodeStore:
         task = self._under_way.get(sha256)
         if task is None:
             package = self._packages.path(sha256)
-            task = asyncio.create_task(files.on_thread(self._unpack, sha256, package), name=f"unpack {sha256[:12]}")
+            task = asyncio.create_task(self._in_turn(sha256, package), name=f"unpack {sha256[:12]}")
             self._under_way[sha256] = task
             task.add_done_callback(lambda done: self._unpacked(sha256, done))
         # Shielded: others may wait for it too, and a thread cannot be cancelled anyway.
@@ -97,6 +99,10 @@ class CodeStore:
     async def close(self) -> None:
         """Wait for what is being unpacked."""
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    async def _in_turn(self, sha256: str, package: Path) -> archives.ExtractedArchive:
+        async with self._turns:
+            return await files.on_thread(self._unpack, sha256, package)
 
     def _unpacked(self, sha256: str, task: asyncio.Task[archives.ExtractedArchive]) -> None:
         del self._under_way[sha256]
