@@ -156,14 +156,15 @@ def test_runtimes(fake: FakeServer, lambent_cli: Lambent) -> None:
 def test_status_is_readable_or_json(fake: FakeServer, lambent_cli: Lambent) -> None:
     answer: dict[str, Any] = {
         "profile": "default",
-        "host": {"memory_mb": 2048.5, "limits": []},
+        "host": {"memory_bytes": 3 * 1024**3 // 2, "longest_start_ms": 12345.678, "limits": []},
         "functions": [{"function_arn": "arn:f", "environments": {"idle": 2, "busy": 0}}],
     }
     fake.answers(answer)
     assert lambent_cli("status", "--endpoint", fake.endpoint).out.splitlines() == [
         "profile  default",
         "host:",
-        "  memory mb  2,048.5",
+        "  memory         1.5 GiB",
+        "  longest start  12,345.68 ms",
         "  limits:",
         "    (none)",
         "functions:",
