@@ -76,14 +76,16 @@ def _payload_reader(
 ) -> Callable[[Params, Any], None] | None:
     name = shape.definition.payload
     if name is None:
-        if all(member.location is not None for member in members.values()):
+        in_body = frozenset(name for name, member in members.items() if member.location is None)
+        if not in_body:
             return None
         parse_members = body_parser(shape)
 
         def read_members(params: Params, body: bytes) -> None:
             if body:
                 for key, value in parse_members(body).items():
-                    params.setdefault(key, value)  # a bound member cannot be smuggled in by the body
+                    if key in in_body:  # what is bound to path, query or headers cannot come in by the body
+                        params[key] = value
 
         return read_members
     payload = members[name]

@@ -201,9 +201,3 @@ def test_unreadable_bodies() -> None:
     assert fault("sqs", "SendMessage", b'{"DelaySeconds":99999999999999999999}').code == "SerializationException"
     assert fault("iam", "ListRoles", b"MaxItems=x").code == "MalformedInput"
     assert fault("iam", "ListRoles", b"Version=2000-01-01").code == "InvalidAction"
-
-
-def test_a_body_cannot_stand_in_for_a_label() -> None:
-    compiled = MODELS.service("lambda").operation("UpdateFunctionConfiguration")
-    request = WireRequest(method="PUT", path="/", query="", headers={}, body=b'{"FunctionName":"other","Timeout":3}')
-    assert compiled.parse(request, {"FunctionName": "f"}) == {"FunctionName": "f", "Timeout": 3}
