@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from email.utils import formatdate
 from typing import Any
 
 from lambent.core.clock import Clock
+from lambent.server.connection import Connection
 from lambent.server.wire import WireResponse
 
 log = logging.getLogger("lambent.http")
@@ -110,14 +111,15 @@ class Application:
         self._date = (0, b"")
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        connection = scope["lambent.connection"]
-        connection.serving = asyncio.current_task()
+        connection: Connection = scope["lambent.connection"]
+        # Given its loop, current_task needs no system call to find it.
+        connection.serving = asyncio.current_task(connection.loop)
         started_s = self._clock.monotonic() if access_log.isEnabledFor(logging.DEBUG) else 0.0
         response: WireResponse | None = None
         try:
             incoming = Incoming(scope, receive)
             response = await self._handle(incoming)
-            await self._respond(incoming, response, send)
+            await self._respond(incoming, response, send, connection)
             if started_s:
                 spent_ms = (self._clock.monotonic() - started_s) * 1000
                 access_log.debug("%s %s %d %.1f ms", incoming.method, incoming.path, response.status, spent_ms)
@@ -135,15 +137,21 @@ class Application:
                 if close is not None:
                     await close()
 
-    async def _respond(self, incoming: Incoming, response: WireResponse, send: Send) -> None:
+    async def _respond(self, incoming: Incoming, response: WireResponse, send: Send, connection: Connection) -> None:
         body, status = response.body, response.status
-        headers = [(name.encode(), value.encode()) for name, value in response.headers]
-        headers.append((b"date", self._now()))
-        if isinstance(body, bytes) and status not in _BODILESS and not _has_length(response.headers):
+        headers, has_length = [(b"date", self._now())], False
+        for name, value in response.headers:
+            headers.append((name.encode(), value.encode()))
+            if len(name) == 14 and name.lower() == "content-length":
+                has_length = True
+        if not has_length and isinstance(body, bytes) and status not in _BODILESS:
             headers.append((b"content-length", b"%d" % len(body)))
         if incoming.untouched and "expect" in incoming.headers:
             # A client that was never told to continue may send its next request where we would look for the body.
             headers.append((b"connection", b"close"))
+        # uvicorn writes no body in answer to HEAD, and copying a big body costs more than a second write.
+        if isinstance(body, bytes) and len(body) < _JOINED_BYTES and incoming.method != "HEAD":
+            connection.join_head_with_body()
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if isinstance(body, bytes):
             await send({"type": "http.response.body", "body": body, "more_body": False})
@@ -161,11 +169,8 @@ class Application:
         return self._date[1]
 
 
+_JOINED_BYTES = 65536
 _BODILESS = frozenset({204, 304})
-
-
-def _has_length(headers: Sequence[tuple[str, str]]) -> bool:
-    return any(len(name) == 14 and name.lower() == "content-length" for name, _ in headers)
 
 
 def _joined(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
