@@ -170,7 +170,10 @@ class FramedTransport(asyncio.Protocol):
             error_type, at = _text(body, 4)
             if kind == _KIND_ERROR:
                 session.begin_error()
-            session.failed(error_type, body[at:])
+            if len(body) - at > limits.LAMBDA_RESPONSE_BYTES:
+                session.failed(failures.TOO_LARGE, failures.too_large())
+            else:
+                session.failed(error_type, body[at:])
             session.ready()
         elif kind == ord("R"):
             self._peak(body)

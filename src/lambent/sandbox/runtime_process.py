@@ -27,7 +27,8 @@ _DRAIN_S = 1.0
 class Plan:
     """How the runtime of an environment is run.
 
-    `entrypoint` is the program as the function knows it, for messages. `failure` stands for a runtime that cannot even be tried (no bootstrap). `version` is what INIT_START says.
+    `entrypoint` is the program as the function knows it, for messages. `failure` stands for a runtime that cannot even
+    be tried (no bootstrap). `version` is what INIT_START says.
     """
 
     argv: Sequence[str]

@@ -65,6 +65,7 @@ class Session:
         self._listener = listener
         self._lifecycle = Lifecycle()
         self._request_id: str | None = None
+        self._streaming = False
         self.memory_peak_bytes = 0  # as the runtime itself reports it
 
     @property
@@ -74,6 +75,7 @@ class Session:
     def dispatched(self, invocation: Invocation) -> None:
         """An event is being handed to the runtime. Raises InvalidTransition."""
         self._lifecycle.to(RuntimeState.RUNNING)
+        self._streaming = False
         self._request_id = invocation.request_id
 
     def ready(self) -> None:
@@ -116,16 +118,23 @@ class Session:
 
     def stream_begun(self, content_type: str) -> None:
         """The answer, already begun, comes as a stream."""
+        self._streaming = True
         self._listener.runtime_streams(content_type)
 
     def stream_chunk(self, data: bytes) -> bool:
-        """False when the transport should wait for `Transport.resume`."""
+        """False when the transport should wait for `Transport.resume`. Raises InvalidTransition."""
+        self._check_streaming()
         return self._listener.runtime_chunk(data)
 
     def stream_ended(self) -> None:
-        """The stream is complete."""
+        """The stream is complete. Raises InvalidTransition."""
+        self._check_streaming()
         self._lifecycle.to(RuntimeState.RESPONSE_SENT)
         self._listener.runtime_stream_ended()
+
+    def _check_streaming(self) -> None:
+        if not self._streaming or self._lifecycle.state is not RuntimeState.RESPONSE:
+            raise InvalidTransition(self._lifecycle.state, RuntimeState.RESPONSE)
 
     def printed(self, data: bytes) -> None:
         self._listener.runtime_printed(data)

@@ -89,7 +89,8 @@ def handler(event, context):
     if event == "group":
         raise ValueError()
     if event == "context":
-        return [context.aws_request_id == "fixed", context.function_name, repr(context.client_context), context.tenant_id,
+        return [context.aws_request_id == "fixed", context.function_name, repr(context.client_context),
+            context.tenant_id,
             repr(context.identity), context.w3c(), repr(context).replace(context.aws_request_id, "")]
     if event == "log":
         logging.getLogger().warning("logged\\nin two lines")
@@ -138,7 +139,7 @@ async def test_same_context(bench: Bench) -> None:
     environments = await both(bench)
     answers = []
     for environment in environments:
-        answers.append(  # noqa: PERF401
+        answers.append(
             await ask(
                 environment,  # type: ignore[arg-type]
                 "context",

@@ -132,7 +132,7 @@ asyncio.run(main())
 async def test_killed_server_leaves_no_process_behind(tmp_path: Path) -> None:
     """SIGKILL to the server alone, while environments run events."""
     root = Path(__file__).parents[3]
-    server = subprocess.Popen(
+    server = subprocess.Popen(  # noqa: ASYNC220 - forks nothing and is waited for below
         [sys.executable, "-c", textwrap.dedent(SERVER).format(family=FAMILY), str(tmp_path)],
         cwd=root,
         start_new_session=True,

@@ -393,3 +393,13 @@ async def test_runtimes_that_cannot_run(bench: Bench, runtime: str) -> None:
 async def test_unknown_code(bench: Bench) -> None:
     with pytest.raises(KeyError):
         await bench.sandbox.start(bench.spec("nothing"))
+
+
+async def test_huge_output(bench: Bench) -> None:
+    source = (
+        "import logging\n"
+        "def handler(e, c):\n    print('x' * (20 << 20))\n    logging.warning('y' * (20 << 20))\n    return 'done'\n"
+    )
+    assert await bench.call(source, memory_mb=1024) == (None, "done")
+    assert bench.logs.text.count("x" * (1 << 18)) == 80
+    assert max(map(len, bench.logs.lines)) <= 1 << 18

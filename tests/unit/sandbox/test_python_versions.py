@@ -54,7 +54,7 @@ async def test_json_log_and_init_errors(bench: Bench, runtime: str) -> None:
     assert await bench.call(source, log_format="JSON", runtime=runtime) == (None, None)
     records = [msgspec.json.decode(line) for line in bench.logs.lines]
     assert [record["message"] for record in records if "message" in record] == ["initialising", "x"]
-    error, body = await bench.call("import absent", runtime=runtime)
+    _error, body = await bench.call("import absent", runtime=runtime)
     assert body["errorMessage"] == "Unable to import module 'h': No module named 'absent'"
     _error, body = await bench.call("1/0", runtime=runtime)
     assert body["errorType"] == "ZeroDivisionError"

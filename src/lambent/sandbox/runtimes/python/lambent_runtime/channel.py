@@ -11,6 +11,7 @@ except ImportError:
     getrusage = None
 
 _READ_BYTES = 65536
+_LOG_BYTES = 262144  # the largest event of CloudWatch Logs; frames of output are no larger either
 
 
 def _peak():
@@ -96,10 +97,12 @@ class Channel(object):
 
     def log(self, message):
         """Send one log record, which stays one event however many lines it has."""
+        data = message.encode("utf-8", "backslashreplace")
         if self._fd < 0:
-            os.write(1, message.encode("utf-8", "backslashreplace"))
-        else:
-            self.send(b"L", message.encode("utf-8", "backslashreplace"))
+            os.write(1, data)
+            return
+        for start in range(0, len(data) or 1, _LOG_BYTES):
+            self.send(b"L", data[start : start + _LOG_BYTES])
 
     def receive(self):
         """The next event, as (Invocation, bytes). Ends the process when the platform is gone."""
@@ -155,10 +158,9 @@ class _Output(io.RawIOBase):
         return self._fd
 
     def write(self, data):
-        size = len(data)
-        if size:
-            if self._channel.mine:
-                self._channel.send(b"O", bytes(data))
-            else:
-                return os.write(self._fd, data)
-        return size
+        if not self._channel.mine:
+            return os.write(self._fd, data)
+        data = bytes(data[:_LOG_BYTES])
+        if data:
+            self._channel.send(b"O", data)
+        return len(data)
