@@ -127,8 +127,8 @@ def test_deep_query_names_and_huge_indices_are_harmless() -> None:
         parse("Tags" + ".member" * 50_000 + "=1")
     with pytest.raises(AwsError):
         parse("&".join("a=1" for _ in range(30_000)))
-    parsed = parse("Tags.member.999999999.Key=a&Tags.member.2.Key=b")
-    assert parsed == {"Tags": [{"Key": "b"}, {"Key": "a"}]}
+    parsed = parse("Tags.member.999999999.Key=a&Tags.member.10.Key=c&Tags.member.9.Key=b")
+    assert parsed == {"Tags": [{"Key": "b"}, {"Key": "c"}, {"Key": "a"}]}
 
 
 BOMB = b"""<?xml version="1.0"?><!DOCTYPE d [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">
