@@ -31,13 +31,21 @@ class ServerFailed(Exception):
 class ServerProcess:
     """`lambent up` on a free loopback port, as a process that this object starts and ends.
 
-    `arguments` are further options of `lambent up`; `environment` further variables. Without `data` every object has
+    `arguments` are further options of `lambent up`; `environment` further variables; `module` is what `python -m` runs
+    in place of `lambent`. Without `data` every object has
     a temporary data directory that `close` removes; `start` after `stop` or `kill` finds the same data again, but
     listens on another port.
     """
 
-    def __init__(self, *arguments: str, data: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        data: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        module: str = "lambent",
+    ) -> None:
         self._arguments = arguments
+        self._module = module
         self._environment = dict(environment or {})
         self._folder = None if data else tempfile.TemporaryDirectory(prefix="lambent-", ignore_cleanup_errors=True)
         self.data = data or Path(self._folder.name if self._folder else "") / "data"
@@ -83,7 +91,7 @@ class ServerProcess:
         """Start the server without waiting for it."""
         if self.running:
             raise RuntimeError("the server is running already")
-        command = [sys.executable, "-m", "lambent", "up", "--port", "0", "--data", str(self.data), *self._arguments]
+        command = [sys.executable, "-m", self._module, "up", "--port", "0", "--data", str(self.data), *self._arguments]
         self._lines, self._endpoint, self._settled = [], None, threading.Event()
         self._process = subprocess.Popen(
             command,
