@@ -30,6 +30,9 @@ LAMBDA = Service(
 )
 
 
+S3 = Service(name="s3", validation_code=None, unsupported_code="NotImplemented")
+
+
 class NotFound(AwsError):
     code = "ResourceNotFoundException"
     status = 404
@@ -85,6 +88,12 @@ class Toys:
         self._saw(context, params)
         return {"MessageId": "m", "MD5OfMessageBody": "d" * 32}
 
+    async def put_object(self, context: RequestContext, params: Params) -> Output:
+        """The ETag is what arrived, so that a test sees it; a body that ends badly raises here."""
+        body = b"".join([chunk async for chunk in params["Body"]])
+        self._saw(context, params | {"Body": body})
+        return {"ETag": f'"{len(body)}-{body[:8].decode()}"'}
+
     async def endless(self, request: InternalRequest) -> WireResponse:
         return WireResponse(status=200, headers=[("Content-Type", "text/plain")], body=self._endless())
 
@@ -123,6 +132,13 @@ class Toys:
                 rejected={"VpcConfig": Rejection(reason="there is no VPC", harmless=lambda value: not value)},
             ),
             Operation(service=LAMBDA, name="Invoke", handler=self.invoke, enforced=("FunctionName", "Payload")),
+            Operation(
+                service=S3,
+                name="PutObject",
+                handler=self.put_object,
+                enforced=("Bucket", "Key", "Body", "ContentLength", "ContentEncoding", "ContentType"),
+                simulated={"ChecksumAlgorithm": "x", "ChecksumCRC32": "x"},
+            ),
             Operation(service=SQS, name="SendMessage", handler=self.send_message, enforced=("QueueUrl", "MessageBody")),
         ]
 

@@ -133,7 +133,6 @@ def test_body_over_the_limit(server: ServedEndpoint) -> None:
         ("sqs", "list_queues", {}, "NotImplementedException", 501),
         ("dynamodb", "list_tables", {}, "NotImplementedException", 501),
         ("sns", "list_topics", {}, "NotImplementedException", 501),
-        ("s3", "list_buckets", {}, "NotImplementedException", 501),
     ],
 )
 def test_what_is_not_implemented_says_so(

@@ -73,12 +73,10 @@ _LAMBDA_PATHS = frozenset(
 )
 
 
-def service_name(
-    headers: Mapping[str, str], path: str, query: str, *, signing_name: str | None, form: bytes = b""
-) -> str | None:
+def service_name(headers: Mapping[str, str], path: str, query: str, *, signing_name: str | None) -> str | None:
     """botocore's name of the service that a request asks for, None when nothing tells.
 
-    `signing_name` is that of the credential scope. `form` is the body of a query-protocol request where it is at hand.
+    `signing_name` is that of the credential scope.
     """
     target = headers.get("x-amz-target")
     if target is not None:
@@ -92,23 +90,11 @@ def service_name(
     host = hosts.split_host(headers.get("host", ""))
     if host is not None and (found := hosts.service_host(host)) is not None:
         return SIGNING_NAMES.get(found.service, found.service)
-    version = query_parameter(query, "Version") or query_parameter(form.decode("latin-1"), "Version")
-    if version is not None and version in API_VERSIONS:
-        return API_VERSIONS[version]
+    if "Version=" in query:
+        version = dict(parse_qsl(query)).get("Version")
+        if version in API_VERSIONS:
+            return API_VERSIONS[version]
     return _by_path(path)
-
-
-def query_parameter(text: str, name: str) -> str | None:
-    """The first value of one parameter of a query string or form, None without it."""
-    # Forms can be megabytes of messages; Action and Version are looked for before anything is decoded.
-    if f"{name}=" not in text:
-        return None
-    start = 0 if text.startswith(f"{name}=") else text.find(f"&{name}=") + 1
-    if start == 0 and not text.startswith(f"{name}="):
-        return None
-    end = text.find("&", start)
-    pairs = parse_qsl(text[start : None if end < 0 else end], keep_blank_values=True)
-    return pairs[0][1] if pairs else None
 
 
 def _by_path(path: str) -> str | None:
