@@ -91,9 +91,9 @@ def service_name(headers: Mapping[str, str], path: str, query: str, *, signing_n
     if host is not None and (found := hosts.service_host(host)) is not None:
         return SIGNING_NAMES.get(found.service, found.service)
     if "Version=" in query:
-        version = dict(parse_qsl(query)).get("Version")
-        if version in API_VERSIONS:
-            return API_VERSIONS[version]
+        named = API_VERSIONS.get(dict(parse_qsl(query)).get("Version", ""))
+        if named is not None:
+            return named
     return _by_path(path)
 
 
