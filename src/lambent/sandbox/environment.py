@@ -10,23 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from lambent.core import limits
 from lambent.core.clock import Clock
 from lambent.sandbox import failures
 from lambent.sandbox.answer import Answer
+from lambent.sandbox.event_run import EventRun
 from lambent.sandbox.failures import Failure
 from lambent.sandbox.function_log import FunctionLog
 from lambent.sandbox.launcher import Cell, Exit, describe_exit, describe_start_error
 from lambent.sandbox.lifecycle import RuntimeState
 from lambent.sandbox.platform_lines import Outcome, Phase, PlatformLines
 from lambent.sandbox.process_memory import peak_resident_bytes
-from lambent.sandbox.protocol import EnvironmentSpec, Invocation, InvocationReport, ShutdownReason
+from lambent.sandbox.protocol import EnvironmentSpec, Invocation, ShutdownReason
 from lambent.sandbox.runtime_process import Plan, RuntimeProcess
 
 log = logging.getLogger("lambent.sandbox")
@@ -35,24 +37,6 @@ log = logging.getLogger("lambent.sandbox")
 _TICK_S = 0.1
 _STOP_S = 5.0
 _LAST_WORDS_S = 0.5
-_UNHANDLED = "Unhandled"
-
-
-@dataclass(slots=True, kw_only=True)
-class _Run:
-    """The event that is running."""
-
-    invocation: Invocation
-    answer: Answer
-    started_s: float  # monotonic
-    first_byte: asyncio.Future[None]
-    timer: asyncio.TimerHandle | None = None
-    outcome: Outcome = field(default_factory=Outcome)
-    delivered: bool = False  # the runtime has the event
-    answered: bool = False  # all of it is with the caller, the runtime may still be working
-    gathered: bytearray | None = None  # a stream for a caller that wants it whole
-    produced_bytes: int = 0
-    init_duration_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +75,7 @@ class ExecutionEnvironment:
         self._ready: asyncio.Future[None] | None = None
         self._init_error: _InitError | None = None
         self._init_duration_ms: float | None = None  # until the first event's report has told it
-        self._run: _Run | None = None
+        self._run: EventRun | None = None
         self._verdict: Failure | None = None
         self._watching = False
         self._stopping: asyncio.Future[None] | None = None
@@ -132,7 +116,7 @@ class ExecutionEnvironment:
         if self._plan.failure is not None:
             error: _InitError | None = _InitError(error_type=self._plan.failure.error_type, failure=self._plan.failure)
         else:
-            self._init_error = None
+            self._init_error = self._verdict = None
             self._watching = True
             self._ready = self._loop.create_future()
             process = self._process = await RuntimeProcess.start(
@@ -187,14 +171,7 @@ class ExecutionEnvironment:
             raise RuntimeError(f"environment {self.environment_id} runs another event")
         if self._stopping is not None:
             raise RuntimeError(f"environment {self.environment_id} has ended")
-        started_s = time.monotonic()
-        run = self._run = _Run(
-            invocation=invocation,
-            answer=Answer(on_drained=self._drained),
-            started_s=started_s,
-            first_byte=self._loop.create_future(),
-            init_duration_ms=self._init_duration_ms,
-        )
+        run = self._run = EventRun(invocation, init_duration_ms=self._init_duration_ms, on_drained=self._drained)
         self._init_duration_ms = None
         self._log.begin_tail()
         self._log.write(self._lines.start(self._clock.now(), invocation.request_id))
@@ -212,7 +189,7 @@ class ExecutionEnvironment:
             raise
         return run.answer
 
-    async def _reset_and_deliver(self, run: _Run) -> None:
+    async def _reset_and_deliver(self, run: EventRun) -> None:
         """There is no runtime, or none that can take an event: initialise one as part of this event."""
         waiting = self._loop.create_task(self._initialise_again())
         either: list[asyncio.Future[Any]] = [waiting, run.first_byte]
@@ -225,7 +202,7 @@ class ExecutionEnvironment:
                 run.delivered = True
                 self._process.transport.deliver(run.invocation)
             elif error is not None and error.body is not None:
-                self._answer_error(error.error_type, error.body)
+                run.error(error.error_type, error.body)
                 await self._end_process()
                 self._conclude()
             elif error is not None and error.failure is not None:
@@ -237,37 +214,36 @@ class ExecutionEnvironment:
         await self._end_process()
         return await self._initialise("invoke")
 
-    def _tick(self, run: _Run) -> None:
+    def _tick(self, run: EventRun) -> None:
         """Ten times a second while an event runs; and its deadline."""
         if self._run is not run:
             return
-        deadline_s = run.started_s + run.invocation.timeout_s
-        now_s = time.monotonic()
-        if now_s >= deadline_s:
+        left_s = run.left_s
+        if left_s <= 0:
             self._time_out(run)
             return
         if not self._watching:
             self._watching = True
             self._cell.watch(True)
         self._log.flush()
-        run.timer = self._loop.call_later(min(_TICK_S, deadline_s - now_s), self._tick, run)
+        run.timer = self._loop.call_later(min(_TICK_S, left_s), self._tick, run)
 
-    def _time_out(self, run: _Run) -> None:
+    def _time_out(self, run: EventRun) -> None:
         failure = failures.timed_out(run.invocation.timeout_s)
-        run.outcome = Outcome(status="timeout", error_type=failure.error_type)
         process = self._process
-        if process is None:
+        if process is None or (self._ready is None and not run.delivered):
+            # No runtime of this event is there yet: at most the one before it, on its way out.
             self._fail(failure)
             return
         self._verdict = failure
         process.kill()
 
-    async def _abandon(self, run: _Run) -> None:
+    async def _abandon(self, run: EventRun) -> None:
         """The caller is gone: end the runtime, so that no event runs on unobserved."""
         if self._run is run:
-            self._verdict = failures.exited("signal: killed")
             process = self._process
             if process is not None:
+                self._verdict = failures.exited("signal: killed")
                 process.kill()
                 await asyncio.shield(asyncio.wait([process.ended], timeout=_STOP_S))
             if self._run is run:
@@ -291,57 +267,25 @@ class ExecutionEnvironment:
             self._loop.call_later(_LAST_WORDS_S, process.kill)
 
     def runtime_answered(self, content_type: str, body: bytes) -> None:
-        run = self._run
-        if run is None or self._condemned():
-            return
-        run.produced_bytes = len(body)
-        run.answer.whole(content_type, body)
-        self._answered(run)
+        if self._run is not None and not self._condemned():
+            self._run.whole(content_type, body)
 
     def runtime_failed(self, error_type: str, body: bytes) -> None:
         if self._run is not None and not self._condemned():
-            self._answer_error(error_type, body)
+            self._run.error(error_type, body)
 
     def runtime_streams(self, content_type: str) -> None:
-        run = self._run
-        if run is None or self._verdict is not None:
-            return
-        if run.invocation.streaming:
-            run.answer.begin(content_type)
-            _resolve(run.first_byte)
-        else:
-            run.answer.content_type = content_type
-            run.gathered = bytearray()
+        if self._run is not None and not self._condemned():
+            self._run.begin_stream(content_type)
 
     def runtime_chunk(self, data: bytes) -> bool:
-        run = self._run
-        if run is None or run.outcome.status != "success" or self._verdict is not None:
+        if self._run is None or self._verdict is not None:
             return True
-        run.produced_bytes += len(data)
-        limit = limits.LAMBDA_RESPONSE_BYTES if run.gathered is not None else limits.LAMBDA_STREAMED_RESPONSE_BYTES
-        if run.produced_bytes > limit:
-            # The rest is read and thrown away: the runtime's own state is none the worse.
-            run.outcome = Outcome(status="error", error_type=failures.TOO_LARGE)
-            if run.gathered is None:
-                run.answer.break_off(failures.TOO_LARGE, failures.too_large())
-            return True
-        if run.gathered is not None:
-            run.gathered += data
-            return True
-        return run.answer.feed(data)
+        return self._run.chunk(data)
 
     def runtime_stream_ended(self) -> None:
-        run = self._run
-        if run is None or self._condemned():
-            return
-        if run.outcome.error_type == failures.TOO_LARGE:
-            if run.gathered is not None:
-                run.answer.whole("application/json", failures.too_large(), function_error=_UNHANDLED, streaming=True)
-        elif run.gathered is not None:
-            run.answer.whole(run.answer.content_type, bytes(run.gathered), streaming=True)
-        else:
-            run.answer.finish()
-        self._answered(run)
+        if self._run is not None and not self._condemned():
+            self._run.end_stream()
 
     def runtime_printed(self, data: bytes) -> None:
         self._log.printed(data)
@@ -371,42 +315,17 @@ class ExecutionEnvironment:
         process.kill()
         return True
 
-    def _answer_error(self, error_type: str, body: bytes) -> None:
-        """The event ends with an error that somebody has put into words."""
-        run = self._run
-        assert run is not None
-        if run.outcome.status == "success":
-            run.outcome = Outcome(status="error", error_type=error_type)
-        run.produced_bytes = run.produced_bytes or len(body)
-        if run.answer.streaming:
-            run.answer.break_off(error_type, body)
-        else:
-            run.answer.whole("application/json", body, function_error=_UNHANDLED)
-        self._answered(run)
-
-    def _answered(self, run: _Run) -> None:
-        run.answered = True
-        _resolve(run.first_byte)
-
     def _fail(self, failure: Failure) -> None:
         """The event ends with what befell the environment."""
         run = self._run
         if run is None:
             return
-        timeout = failure.error_type == failures.TIMED_OUT
-        run.outcome = Outcome(status="timeout" if timeout else "failure", error_type=failure.error_type)
+        run.fail(failure)
         request_id = run.invocation.request_id
-        if timeout:
+        if run.outcome.status == "timeout":
             self._log.write(self._lines.timed_out(self._clock.now(), request_id, run.invocation.timeout_s))
         else:
             self._log.write([failure.log_line(request_id)])
-        if not run.answered:
-            body = failure.body(request_id)
-            if run.answer.streaming:
-                run.answer.break_off(failure.error_type, body)
-            else:
-                run.answer.whole("application/json", body, function_error=_UNHANDLED)
-            run.answered = True
         self._conclude()
 
     def _conclude(self) -> None:
@@ -420,42 +339,21 @@ class ExecutionEnvironment:
         if process is not None:
             process.drain()
         self._log.end_lines()
-        duration_ms = (time.monotonic() - run.started_s) * 1000
-        if run.outcome.status == "timeout":
-            duration_ms = min(duration_ms, run.invocation.timeout_s * 1000)
-        report = self._report(run, duration_ms)
+        memory_mb, peak_bytes = self._spec.memory_mb, self._peak_bytes()
+        report = run.report(memory_mb=memory_mb, peak_bytes=peak_bytes)
         self._log.write(
             self._lines.end(self._clock.now(), run.invocation.request_id, report, run.outcome, run.produced_bytes)
         )
-        tail = self._log.end_tail()
         self._log.flush()
         self._rest()
-        run.answer.settle(
-            InvocationReport(
-                duration_ms=report.duration_ms,
-                billed_duration_ms=report.billed_duration_ms,
-                memory_mb=report.memory_mb,
-                max_memory_used_mb=report.max_memory_used_mb,
-                init_duration_ms=report.init_duration_ms,
-                log_tail=tail,
-            )
-        )
-        _resolve(run.first_byte)
+        run.conclude(msgspec.structs.replace(report, log_tail=self._log.end_tail()))
 
-    def _report(self, run: _Run, duration_ms: float) -> InvocationReport:
-        peak_bytes = self._cell.peak_bytes
-        if self._process is not None:
-            own = self._process.session.memory_peak_bytes or peak_resident_bytes(self._cell.pid)
-            peak_bytes = max(peak_bytes, own)
-        # Since August 2025 the init of a managed runtime is billed too.
-        billed_ms = duration_ms + (run.init_duration_ms or 0.0)
-        return InvocationReport(
-            duration_ms=duration_ms,
-            billed_duration_ms=math.ceil(billed_ms),
-            memory_mb=self._spec.memory_mb,
-            max_memory_used_mb=math.ceil(peak_bytes / limits.MIB),
-            init_duration_ms=run.init_duration_ms,
-        )
+    def _peak_bytes(self) -> int:
+        """The most memory that the runtime has had: as measured, as it says itself, or as the kernel says."""
+        if self._process is None:
+            return self._cell.peak_bytes
+        own = self._process.session.memory_peak_bytes or peak_resident_bytes(self._cell.pid)
+        return max(self._cell.peak_bytes, own)
 
     def _rest(self) -> None:
         if self._watching:
@@ -487,8 +385,3 @@ class ExecutionEnvironment:
                 await self._on_stopped()
             finally:
                 self._stopping.set_result(None)
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

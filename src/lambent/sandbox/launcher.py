@@ -153,10 +153,12 @@ class ProcessCell:
 
     def _lost(self) -> None:
         """The supervisor itself was killed, and its runtime with it."""
-        if not self._closed and not self.lost:
+        if self._closed:
+            return
+        if not self.lost:
             self.lost = True
             self._loop.remove_reader(self._control.fileno())
-            self._exited(Exit(wait_status=signal.SIGKILL))
+        self._exited(Exit(wait_status=signal.SIGKILL))
 
     def _exited(self, how: Exit) -> None:
         on_exit, self._on_exit = self._on_exit, None

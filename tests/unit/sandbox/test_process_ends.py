@@ -114,6 +114,8 @@ async def test_killed_supervisor(bench: Bench) -> None:
     assert (error, body["errorType"]) == ("Unhandled", "Runtime.ExitError")
     await wait_until(lambda: not any(map(alive, pids)))
     assert not environment.alive  # type: ignore[attr-defined]
+    _, body = await ask(environment)  # type: ignore[arg-type]
+    assert body["errorType"] == "Runtime.ExitError"
 
 
 SERVER = """
