@@ -18,7 +18,8 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 def canonical_path(path: str, *, s3: bool) -> str:
     """The path as signed. S3 signs it as sent; every other service without dot segments and encoded once more."""
     if s3:
-        return quote(unquote_to_bytes(path), safe="/~") or "/"
+        # An encoded slash is part of a key and stays encoded.
+        return "/".join([_encoded(segment) for segment in path.split("/")]) or "/"
     if "//" in path or "/." in path:
         path = _without_dot_segments(path)
     return quote(path, safe="/~") or "/"

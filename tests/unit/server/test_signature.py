@@ -110,7 +110,8 @@ def test_header_auth(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["plain", "a%20b%2Bc", "x//y", "dots/./../z", "caf%C3%A9", "par%28en%29%27s", "til~de", "trailing/"]
+    "key",
+    ["plain", "a%20b%2Bc", "x//y", "dots/./../z", "caf%C3%A9", "par%28en%29%27s", "til~de", "trailing/", "en%2Fcoded"],
 )
 def test_s3_header_auth_signs_the_path_as_sent(key: str) -> None:
     request = sign(botocore.auth.S3SigV4Auth, "PUT", f"http://b.s3.localhost:4566/{key}", b"data", service="s3")
