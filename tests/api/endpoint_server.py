@@ -66,6 +66,10 @@ class Toys:
     async def get_function(self, context: RequestContext, params: Params) -> Output:
         if params["FunctionName"] == "broken":
             raise RuntimeError("secret detail")
+        if params["FunctionName"] == "abandoned":
+            future = asyncio.get_running_loop().create_future()
+            future.cancel()
+            await future
         raise NotFound(f"Function not found: {params['FunctionName']}")
 
     async def create_function(self, context: RequestContext, params: Params) -> Output:

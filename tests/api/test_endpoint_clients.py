@@ -81,6 +81,11 @@ def test_fault_of_ours_is_logged_and_not_told(server: ServedEndpoint, caplog: py
     assert "secret detail" in (record.exc_text or "")
 
 
+def test_a_cancelled_wait_inside_a_handler_is_a_fault_of_ours(server: ServedEndpoint) -> None:
+    code, _, status, _ = refused(client(server, "lambda").get_function, FunctionName="abandoned")
+    assert (code, status) == ("ServiceException", 500)
+
+
 def create(server: ServedEndpoint, **more: Any) -> dict[str, Any]:
     return {
         "FunctionName": "f",

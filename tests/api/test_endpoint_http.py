@@ -135,6 +135,23 @@ def test_a_lost_client_cancels_the_handler(server: ServedEndpoint) -> None:
     assert server.toys.cancelled.wait(10)
 
 
+def test_a_client_that_leaves_in_the_middle_of_its_body(
+    server: ServedEndpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connect(server) as sock:
+        sock.sendall(invoke("echo", "Content-Length: 100") + b"half")
+        with connect(server) as other:
+            other.sendall(head("GET", "/_lambent/health", signed=False))
+            Answer(other)
+        assert server.endpoint.in_flight == 1
+    deadline = time.monotonic() + 10
+    while server.endpoint.in_flight and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert server.endpoint.in_flight == 0
+    assert not server.toys.params
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 def test_a_stream_waits_for_its_reader_and_ends_with_it(server: ServedEndpoint) -> None:
     with connect(server) as sock:
         sock.sendall(head("GET", "/_lambent/endless", signed=False))

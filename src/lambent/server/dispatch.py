@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 
@@ -10,7 +11,7 @@ from lambent.core.errors import AwsError, UnknownOperation
 from lambent.core.ids import IdSource
 from lambent.core.operations import Reply, RequestContext
 from lambent.server import answers, auth_errors, authenticator, routing
-from lambent.server.asgi import BodyTooLarge, Incoming
+from lambent.server.asgi import BodyTooLarge, ClientGone, Incoming
 from lambent.server.authenticator import Authenticator
 from lambent.server.claims import Claim
 from lambent.server.gate import Gate
@@ -136,7 +137,14 @@ class _Call:
             )
         except AwsError as error:
             return self._error(error, protocol)
-        except Exception:  # the outermost edge: what nobody foresaw is logged, and the client learns no more than that
+        except (Exception, asyncio.CancelledError) as fault:
+            # The outermost edge: what nobody foresaw is logged, and the client learns no more than that. So is a
+            # cancellation that nobody asked of this task: the handler waited for something that was cancelled.
+            task = asyncio.current_task()
+            if isinstance(fault, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            if isinstance(fault, ClientGone):
+                raise
             operation = "" if self._compiled is None else self._compiled.name
             log.exception("%s %s failed; request id %s", service.declaration.name, operation, self._request_id)
             self._declared = False

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from lambent.core.errors import AwsError, InternalFailure
 from lambent.server import answers, auth_errors, authenticator
-from lambent.server.asgi import BodyTooLarge, Incoming
+from lambent.server.asgi import BodyTooLarge, ClientGone, Incoming
 from lambent.server.authenticator import Authenticator
 from lambent.server.wire import WireResponse
 
@@ -91,6 +91,8 @@ class InternalRoutes:
             error: AwsError = answers.RequestEntityTooLarge(MAX_BODY_BYTES, incoming.path)
         except AwsError as raised:
             error = raised
+        except ClientGone:
+            raise
         except Exception:  # the outermost edge
             log.exception("%s %s failed; request id %s", incoming.method, incoming.path, request_id)
             error = InternalFailure("The request failed; the server's log says why.")
