@@ -1,8 +1,8 @@
 """An HTTP server that stores each request's body in one unit of work.
 
-    python -m benchmarks.storage_server VARIANT DATABASE WORK_US
+    python -m benchmarks.storage_server VARIANT DATABASE WORK
 
-WORK_US microseconds of interpreted work precede each unit, as parsing and checking a request of AWS's does.
+WORK rounds of `interpret` precede each unit, standing for the parsing and checking of an AWS request.
 `GET /lag` tells how late a 1 ms timer of the loop came, in milliseconds: how long anybody held it.
 """
 
@@ -22,9 +22,9 @@ from benchmarks import storage_variants
 
 
 class App:
-    def __init__(self, variant: storage_variants.Variant | None, work_us: int) -> None:
+    def __init__(self, variant: storage_variants.Variant | None, work: int) -> None:
         self._variant = variant
-        self._work_rounds = work_us * rounds_per_us()
+        self._work = work
         self._lags_ms: list[float] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -33,7 +33,7 @@ class App:
             answer = json.dumps({"p99": ordered[int(len(ordered) * 0.99)], "max": ordered[-1]}).encode()
         else:
             message = await receive()
-            interpret(self._work_rounds)
+            interpret(self._work)
             answer = b"0" if self._variant is None else b"%d" % await self._variant.send(message["body"])
         length = b"%d" % len(answer)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
@@ -47,9 +47,9 @@ class App:
             self._lags_ms.append((loop.time() - due) * 1000)
 
 
-def interpret(rounds: float) -> int:
+def interpret(rounds: int) -> int:
     total = 0
-    for number in range(int(rounds)):
+    for number in range(rounds):
         total += number % 7
     return total
 
@@ -61,9 +61,9 @@ def rounds_per_us() -> float:
     return 200_000 / (time.perf_counter() - started) / 1e6
 
 
-async def main(name: str, path: Path, work_us: int) -> None:
-    variant = None if name == "none" else await storage_variants.open_variant(name, path)
-    app = App(variant, work_us)
+async def main(name: str, path: Path, work: int) -> None:
+    variant = None if name == "floor" else await storage_variants.open_variant(name, path)
+    app = App(variant, work)
     watching = asyncio.create_task(app.watch_lag())
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, loop="uvloop", http="httptools", lifespan="off", log_level="error", access_log=False)
