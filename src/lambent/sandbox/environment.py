@@ -120,7 +120,7 @@ class ExecutionEnvironment:
             self._watching = True
             self._ready = self._loop.create_future()
             process = self._process = await RuntimeProcess.start(
-                self._cell, self._plan, self._limit_bytes, self, self._log.piped
+                self._cell, self._plan, self._limit_bytes, self, self._piped
             )
             process.ended.add_done_callback(lambda ended: self._process_ended(process, ended.result()))
             try:
@@ -293,6 +293,10 @@ class ExecutionEnvironment:
 
     def runtime_logged(self, message: bytes) -> None:
         self._log.record(message)
+        self._flush_unless_running()
+
+    def _piped(self, data: bytes) -> None:
+        self._log.piped(data)
         self._flush_unless_running()
 
     def _flush_unless_running(self) -> None:

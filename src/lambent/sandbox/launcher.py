@@ -177,6 +177,7 @@ class ProcessLauncher:
         self._lock = asyncio.Lock()
         self._server: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
 
     async def open(self) -> ProcessCell:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -195,6 +196,8 @@ class ProcessLauncher:
 
     async def _send(self, descriptor: int) -> bool:
         """Ask for a supervisor; False when the launcher is not there."""
+        if self._closed:
+            raise OSError("the launcher is closed")
         if self._server is None:
             await self._start()
         assert self._server is not None
@@ -215,7 +218,13 @@ class ProcessLauncher:
 
         def spawn() -> subprocess.Popen[bytes]:
             return subprocess.Popen(
-                argv, env={}, cwd="/", stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True
+                argv,
+                env={},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
             )
 
         with theirs:
@@ -237,6 +246,7 @@ class ProcessLauncher:
     async def close(self) -> None:
         """End the launcher. Cells that are still open live on until they are closed."""
         async with self._lock:
+            self._closed = True
             await self._end()
 
 

@@ -44,6 +44,7 @@ FILE_DESCRIPTORS = 1024
 OOM_SCORE = b"500"  # when the machine runs out of memory, functions go before the server
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_HAS_CHILDREN_FILES = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 
 
 def _prctl(option: int, value: int) -> None:
@@ -55,6 +56,8 @@ def _prctl(option: int, value: int) -> None:
 
 def children(pid: int) -> list[int]:
     """The children of all threads of `pid`; empty when it is gone."""
+    if not _HAS_CHILDREN_FILES:
+        return [child for child, parent in _parents() if parent == pid]
     found: list[int] = []
     try:
         threads = os.listdir(f"/proc/{pid}/task")
@@ -66,6 +69,19 @@ def children(pid: int) -> list[int]:
                 found += map(int, file.read().split())
         except OSError:
             continue
+    return found
+
+
+def _parents() -> list[tuple[int, int]]:
+    """Every process of the machine with its parent: for kernels built without the children files."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    found.append((int(name), int(file.read().rpartition(b")")[2].split()[1])))
+            except OSError:
+                continue
     return found
 
 
@@ -295,7 +311,10 @@ def _become(
         os.execve(argv[0], argv, environment)
     except OSError as error:
         os.write(report, str(error.errno or errno.EIO).encode())
-    os._exit(127)
+    except ValueError:  # a NUL in a variable
+        os.write(report, str(errno.EINVAL).encode())
+    finally:
+        os._exit(127)
 
 
 def _watch_children() -> int:

@@ -65,8 +65,7 @@ class ProcessSandbox:
 
     async def start(self, spec: EnvironmentSpec) -> ExecutionEnvironment:
         """Start an environment and its INIT phase. Raises StartRefused, CannotRun; KeyError for unknown code."""
-        if self._closed:
-            raise StartRefused("the sandbox is shutting down")
+        self._check_open()
         if spec.initialization_type not in ("on-demand", "provisioned-concurrency"):
             raise CannotRun(f"initialization type {spec.initialization_type} is not supported by this release")
         task_root = await self._code.folder(spec.code)
@@ -81,6 +80,11 @@ class ProcessSandbox:
         except OSError as error:
             shutil.rmtree(home, ignore_errors=True)
             raise StartRefused(f"a process could not be started: {error}") from error
+        try:
+            self._check_open()
+        except StartRefused:
+            cell.close()
+            raise
         environment = ExecutionEnvironment(
             spec=spec,
             plan=plan,
@@ -102,6 +106,10 @@ class ProcessSandbox:
             await asyncio.shield(environment.stop("failure"))
             raise
         return environment
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StartRefused("the sandbox is shutting down")
 
     async def _forget(self, environment_id: str, home: Path) -> None:
         self._environments.pop(environment_id, None)

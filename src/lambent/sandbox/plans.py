@@ -140,7 +140,7 @@ def _python(
         )
     if wrapper:
         # As on AWS the shell reports a wrapper that is not there: exit status 127.
-        argv = ["/bin/sh", "-c", 'exec "$@"', "sh", _opt_path(wrapper, opt), *argv]
+        argv = ["/bin/sh", "-c", 'exec "$@"', "sh", _here(wrapper, task_root, opt), *argv]
     return Plan(
         argv=tuple(argv),
         environment=environment,
@@ -152,10 +152,12 @@ def _python(
     )
 
 
-def _opt_path(path: str, opt: Path | None) -> str:
+def _here(path: str, task_root: Path, opt: Path | None) -> str:
     """A path below /opt or /var/task, which do not exist in process mode, as it is on this machine."""
     if opt is not None and path.startswith("/opt/"):
         return str(opt / path.removeprefix("/opt/"))
+    if path.startswith("/var/task/"):
+        return str(task_root / path.removeprefix("/var/task/"))
     return path
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lambent.sandbox import launcher_process
 from lambent.sandbox.launcher import ProcessLauncher
+from lambent.sandbox.protocol import StartRefused
 from tests.unit.sandbox.support import Bench, alive, ask, invoke, wait_until
 
 # Starts: a child, a child in its own session, and a daemon that has left parent, session and process group.
@@ -78,6 +80,32 @@ def _launcher(bench: Bench) -> psutil.Process:
 
 def _children_of_launchers(bench: Bench) -> int:
     return len([child for child in _launcher(bench).children(recursive=True) if child.status() != "zombie"])
+
+
+async def test_start_while_closing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.code.add("x", {"h.py": "def handler(e, c): pass\n"})
+    await bench.sandbox.start(bench.spec("x"))
+    results = await asyncio.gather(
+        *(bench.sandbox.start(bench.spec("x")) for _ in range(3)), bench.sandbox.close(), return_exceptions=True
+    )
+    for result in results[:3]:
+        assert isinstance(result, StartRefused) or not result.alive  # type: ignore[union-attr]
+    with pytest.raises(StartRefused):
+        await bench.sandbox.start(bench.spec("x"))
+    assert psutil.Process().children() == []
+
+
+def test_kernels_without_children_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        assert child.pid in launcher_process.children(os.getpid())
+        monkeypatch.setattr(launcher_process, "_HAS_CHILDREN_FILES", False)
+        assert child.pid in launcher_process.children(os.getpid())
+        assert child.pid in launcher_process.descendants(os.getppid())
+    finally:
+        child.kill()
+        child.wait()
 
 
 async def test_close_ends_all(tmp_path: Path) -> None:

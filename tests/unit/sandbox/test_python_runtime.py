@@ -358,6 +358,20 @@ async def test_exec_wrapper(bench: Bench) -> None:
     assert await ask(environment, 1) == (None, ["yes", 1])
 
 
+async def test_exec_wrapper_in_the_package(bench: Bench) -> None:
+    files: dict[str, str | bytes] = {
+        "h.py": "import os\ndef handler(e, c): return os.environ['FROM_WRAPPER']\n",
+        "bin/wrap": '#!/bin/sh\nexport FROM_WRAPPER=yes\nexec "$@"\n',
+    }
+    assert await bench.call(files, environment={"AWS_LAMBDA_EXEC_WRAPPER": "/var/task/bin/wrap"}) == (None, "yes")
+
+
+async def test_variable_that_no_process_can_have(bench: Bench) -> None:
+    error, body = await bench.call("def handler(e, c): pass\n", environment={"A": "nul\0"})
+    assert (error, body["errorType"]) == ("Unhandled", "Runtime.InvalidEntrypoint")
+    assert body["errorMessage"].endswith(": invalid argument")
+
+
 async def test_missing_exec_wrapper(bench: Bench) -> None:
     error, body = await bench.call("", environment={"AWS_LAMBDA_EXEC_WRAPPER": "/opt/nothing"})
     assert error == "Unhandled"
