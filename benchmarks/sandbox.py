@@ -7,6 +7,7 @@ them; for a cold start, the bare interpreter running `pass` as often as it is st
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import statistics
 import subprocess
@@ -21,6 +22,7 @@ from benchmarks import harness
 from lambent.core.clock import SystemClock
 from lambent.core.log_events import LogEvent
 from lambent.core.operations import Scope
+from lambent.sandbox.launcher import Command, ProcessLauncher
 from lambent.sandbox.local import ProcessSandbox
 from lambent.sandbox.protocol import Environment, EnvironmentSpec, Invocation
 
@@ -102,6 +104,41 @@ async def event(environment: Environment) -> None:
     await response.report()
 
 
+async def spawning(python: str) -> None:
+    """How long the loop stands still for one start: the launcher against asyncio's own, in a server that has grown."""
+    ballast = [bytes(1000) for _ in range(400_000)]
+    launcher = ProcessLauncher()
+    (await launcher.open()).close()
+    argv = [python, "-I", "-S", "-c", "pass"]
+    ours: list[float] = []
+    asyncios: list[float] = []
+    for _ in range(ROUNDS):
+        ended = asyncio.get_running_loop().create_future()
+        read_end, write_end = os.pipe()
+        started = time.perf_counter()
+        cell = await launcher.open()
+        command = Command(argv=argv, environment={}, folder="/", memory_limit_bytes=1 << 40, output=write_end)
+        cell.start(command, ended.set_result)
+        ours.append(time.perf_counter() - started)
+        await ended
+        cell.close()
+        os.close(read_end)
+        os.close(write_end)
+        started = time.perf_counter()
+        process = await asyncio.create_subprocess_exec(*argv, env={}, start_new_session=True)
+        asyncios.append(time.perf_counter() - started)
+        await process.wait()
+    await launcher.close()
+    report(
+        f"start of a process, loop stopped ({len(ballast)} objects)",
+        "us",
+        ours,
+        "create_subprocess_exec",
+        asyncios,
+        1e6,
+    )
+
+
 async def run(root: Path) -> None:
     code = root / "code"
     code.mkdir()
@@ -138,6 +175,7 @@ async def run(root: Path) -> None:
         report(f"cold start, {row.runtime}", "ms", cold, "python -c pass", bare, 1e3)
         report(f"cold start with its first event, {row.runtime}", "ms", first, "python -c pass", bare, 1e3)
     await sandbox.close()
+    await spawning(newest.path)
 
 
 def report(what: str, unit: str, times: list[float], floor_is: str, floor: list[float], scale: float) -> None:

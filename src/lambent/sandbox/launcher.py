@@ -98,6 +98,9 @@ class ProcessCell:
         self.pid = 0
         self.peak_bytes = 0
         self._on_exit = on_exit
+        if self._closed or self.lost:
+            self._loop.call_soon(self._exited, Exit(wait_status=signal.SIGKILL))
+            return
         descriptors = [command.output] + ([] if command.channel is None else [command.channel])
         message = (
             "start",

@@ -10,10 +10,11 @@ starts one small single-threaded launcher, and the launcher forks one supervisor
 - the runtime has the supervisor's death as its parent-death signal, and the launcher, a subreaper too, kills what it
   inherits from a supervisor that was killed.
 
-Messages are `marshal`led tuples in packets (SOCK_SEQPACKET). To the launcher: an empty packet with the supervisor's
-socket. To a supervisor: ("start", argv, environment, folder, memory limit in bytes, has a channel) with the
-descriptors of the output and the channel; ("kill",); ("watch", bool), which switches the measuring of memory. From a
-supervisor: ("started", pid), ("failed", errno), ("peak", bytes), ("exited", wait status, peak bytes, out of memory).
+Messages are packets (SOCK_SEQPACKET). To the launcher: any packet that brings the socket of a new supervisor. All
+others are `marshal`led tuples. To a supervisor: ("start", argv, environment, folder, memory limit in bytes, has a
+channel) with the descriptors of the output and the channel; ("kill",); ("watch", bool), which switches the measuring of
+memory. From a supervisor: ("started", pid), then ("failed", errno) if the program could not be run, ("peak", bytes),
+("exited", wait status, peak bytes, out of memory).
 
 This file imports nothing of ours and little else: it is run alone, by path, and every import costs memory that all
 supervisors share.
@@ -243,6 +244,8 @@ class Supervisor:
         os.close(child_end)
         for fd in fds:
             os.close(fd)
+        # Said before the program runs: on a busy machine this process may get its next turn long after that.
+        self.tell("started", pid)
         failure = os.read(status_end, 16)
         os.close(status_end)
         if failure:
@@ -250,7 +253,6 @@ class Supervisor:
             self.tell("failed", int(failure))
             return
         self.runtime = pid
-        self.tell("started", pid)
 
     def measure(self) -> None:
         total = tree_bytes(os.getpid(), self.limit_bytes)
