@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Protocol
 
 from lambent.core.arns import assumed_role_arn
@@ -81,6 +82,7 @@ class Platform:
         Raises UserFacingError for what the user must change. After a failure, call `stop` all the same.
         """
         config, parts = self._config, self._parts
+        _raise_open_files_limit()
         data = await asyncio.to_thread(leases.hold, config.data)
         parts.callback(data.close)
         control_file = await open_database(
@@ -174,6 +176,13 @@ class Platform:
 
     def _decorated(self, database: SqliteDatabase) -> Database:
         return self._decorator.database(database) if self._decorator else database
+
+
+def _raise_open_files_limit() -> None:
+    """Every environment takes a few descriptors of ours; the usual soft limit of 1,024 is some 300 of them."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems forbid what they call the hard limit
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _minter(credentials: Credentials) -> Callable[[FunctionVersion], Mapping[str, str]]:
