@@ -123,6 +123,15 @@ def test_presigned_query_that_changes_something_is_not_believed(server: ServedEn
     assert send(server, "GET", f"/?Action=GetCallerIdentity&Version=2011-06-15&{query}")[0] == 200
 
 
+def test_form_whose_action_is_a_presigned_query_is_not_believed(server: ServedEndpoint) -> None:
+    """`<form method=post action="...?X-Amz-Signature=...">`, from a browser that sends no Origin with it."""
+    before = len(server.toys.params)
+    path = f"{INVOKE}?{PRESIGNED.format(service='lambda')}"
+    status, body, _ = send(server, "POST", path, "{}", Content_Type="text/plain")
+    assert (status, "A presigned Invoke changes something" in body) == (403, True)
+    assert len(server.toys.params) == before
+
+
 def test_preflight(server: ServedEndpoint) -> None:
     status, _, headers = send(
         server,

@@ -1,22 +1,30 @@
 """One client connection: uvicorn's httptools protocol, and what an endpoint needs beyond it.
 
 uvicorn tells an application of a lost client only when it asks; here the loss cancels the task that serves the
-request, so that a long poll or a stream ends at once, without a watching task per request. A request's head is
-bounded in bytes and in time, which httptools leaves open. And the head of a response that is there as a whole leaves
-in one write with its body: two writes were 39 % of the time that a small request took here.
+request, so that a long poll or a stream ends at once, without a watching task per request. A request's head and its
+trailers are bounded in bytes, its head and every pause in its body in time, which httptools leaves open. An offer to
+upgrade is passed over, where httptools would lose the body after it. And the head of a response that is there as a
+whole leaves in one write with its body: two writes were 39 % of the time that a small request took here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+log = logging.getLogger("lambent.http")
+
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_TIMEOUT_S = 30.0
+# How long a client may leave us waiting for the next part of a body.
+BODY_PAUSE_S = 60.0
+_UPGRADE_HEADERS = frozenset({b"upgrade", b"http2-settings"})
 
 
 class _JoiningTransport:
@@ -61,11 +69,15 @@ class Connection(HttpToolsProtocol):
         self.serving: asyncio.Task[Any] | None = None
         self._head_open = False
         self._head_bytes = 0
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._ended_one = False
+        self._body_open = False
+        self._body_came = False
+        self._bodiless_bytes = 0  # since the last byte of body: what else there is are chunk sizes and trailers
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(_JoiningTransport(transport))  # type: ignore[arg-type]
-        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._head_late)
+        self._timer = self.loop.call_later(HEAD_TIMEOUT_S, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -76,13 +88,61 @@ class Connection(HttpToolsProtocol):
             self.serving.cancel()
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        # All of uvicorn's own, but for what it makes of upgrades.
+        self._unset_keepalive_if_required()
+        self._ended_one = False
+        try:
+            self._parse(data)
+        except httptools.HttpParserError as error:
+            log.debug("invalid HTTP: %s", error)
+            self.send_400_response("Invalid HTTP request received.")
+            return
         if self._head_open:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self.send_400_response("Request header fields are too large.")
-            elif self._head_timer is None:
-                self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._head_late)
+            self._head_goes_on(len(data))
+        elif self._body_open:
+            self._body_goes_on(len(data))
+        elif self._timer is not None:
+            self._disarm()
+
+    def _parse(self, data: bytes) -> None:
+        """Raises HttpParserError."""
+        rest: bytes | memoryview = data
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = memoryview(rest)[upgrade.args[0] :]
+                self._pass_over_upgrade()
+            else:
+                return
+
+    def _pass_over_upgrade(self) -> None:
+        """Read the head once more as one that offers no upgrade: a server may ignore the offer (RFC 9110, 7.8)."""
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            raise httptools.HttpParserError("this is no proxy")
+        lines = [b"%b %b HTTP/1.1" % (method, self.url)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] not in _UPGRADE_HEADERS]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
+
+    def _head_goes_on(self, size_bytes: int) -> None:
+        if not self._ended_one:  # otherwise most of the data may be earlier requests
+            self._head_bytes += size_bytes
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self.send_400_response("Request header fields are too large.")
+        elif self._timer is None:
+            self._timer = self.loop.call_later(HEAD_TIMEOUT_S, self._late)
+
+    def _body_goes_on(self, size_bytes: int) -> None:
+        self._bodiless_bytes = 0 if self._body_came else self._bodiless_bytes + size_bytes
+        self._body_came = False
+        if self._bodiless_bytes > MAX_HEAD_BYTES:
+            self.send_400_response("Request trailer fields are too large.")
+            return
+        self._disarm()
+        self._timer = self.loop.call_later(BODY_PAUSE_S, self._late)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -93,7 +153,21 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_open = False
         self._disarm()
+        if self.parser.should_upgrade():
+            return  # the parser stops here, and `data_received` goes on
+        self._body_open, self._bodiless_bytes = True, 0
         super().on_headers_complete()
+        # What trailers come must not become headers of a request that is being answered.
+        self.headers = []
+
+    def on_body(self, body: bytes) -> None:
+        self._body_came = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._body_open, self._ended_one = False, True
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def join_head_with_body(self) -> None:
         """Hold the next write (a response's head) back until the one after it, which must follow at once."""
@@ -104,11 +178,14 @@ class Connection(HttpToolsProtocol):
         self.transport.abort()
 
     def _disarm(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _head_late(self) -> None:
-        self._head_timer = None
-        if not self.transport.is_closing():
+    def _late(self) -> None:
+        self._timer = None
+        if self._body_open and self.flow.read_paused:
+            # It is us who are slow.
+            self._timer = self.loop.call_later(BODY_PAUSE_S, self._late)
+        elif not self.transport.is_closing():
             self.transport.close()

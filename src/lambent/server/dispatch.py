@@ -164,8 +164,7 @@ class _Call:
             asked = incoming.headers.get("x-amz-target") or f"{incoming.method} {incoming.path}"
             raise answers.unknown_operation(service.declaration.name, asked) from None
         self._compiled = compiled
-        if form is not None:
-            self._check_presigned(compiled.name)
+        self._check_presigned(compiled.name, query=form is not None)
         pipeline = service.pipeline(compiled.name, protocol)
         if pipeline is None:
             if form is None:
@@ -193,15 +192,19 @@ class _Call:
             headers = {**headers, SIMULATED_HEADER: ", ".join(simulated)}
         return compiled.render(output or {}, request_id=self._request_id, status=status, headers=headers)
 
-    def _check_presigned(self, action: str) -> None:
-        """Where nothing is verified, a link in any web page can hold a "presigned" query: let those only read.
+    def _check_presigned(self, action: str, *, query: bool) -> None:
+        """Where nothing is verified, any web page's link or form can hold a "presigned" query: let those only read.
 
-        Browsers say which site a request comes from, and the gate asks; not every browser does for plain HTTP.
+        Browsers say which site a request comes from, and the gate asks; not every browser does for plain HTTP. Other
+        methods than GET, HEAD and POST no page can send without a preflight.
         """
         claim = self._claim
         if claim is None or claim.presigned is None or self._dispatcher.authenticator.verifies:
             return
-        if not action.startswith(_READING):
+        method = self._incoming.method
+        if not (method == "POST" or (query and method in ("GET", "HEAD"))):
+            return
+        if not action.startswith(_READING) or action in _MAKING:
             raise auth_errors.InvalidSignature(
                 f"A presigned {action} changes something, so it needs a server that verifies signatures (--auth)."
             )
@@ -264,6 +267,7 @@ class _Call:
 
 _NO_HEADERS: Mapping[str, str] = {}
 _READING = ("Get", "List", "Describe")
+_MAKING = frozenset({"GetSessionToken", "GetFederationToken"})
 
 
 def _with_body(head: WireRequest, body: bytes | AsyncIterator[bytes]) -> WireRequest:
