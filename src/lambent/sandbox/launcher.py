@@ -20,6 +20,9 @@ from typing import Any, Final, Protocol
 
 from lambent.sandbox import launcher_process
 
+# How long a supervisor may take to end the processes of its environment.
+_OBEY_S: Final = 2.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
@@ -82,11 +85,17 @@ class Launcher(Protocol):
 
 
 class ProcessCell:
-    """A cell that is a supervised tree of ordinary processes."""
+    """A cell that is a supervised tree of ordinary processes.
+
+    What runs in it is the supervisor's user and can stop it. So a supervisor that does not obey is killed; the launcher
+    then ends what it leaves.
+    """
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._loop = asyncio.get_running_loop()
+        self._supervisor = 0
+        self._overdue: asyncio.TimerHandle | None = None
         self._on_exit: Callable[[Exit], None] | None = None
         self._closed = False
         self.lost = False
@@ -117,6 +126,14 @@ class ProcessCell:
 
     def kill(self) -> None:
         self._tell(("kill",))
+        if self._overdue is None and self._on_exit is not None:
+            self._overdue = self._loop.call_later(_OBEY_S, self._kill_supervisor)
+
+    def _kill_supervisor(self) -> None:
+        # As long as its socket is open and the launcher has not reaped it, its pid is nobody else's.
+        if self._supervisor and not self._closed and not self.lost:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._supervisor, signal.SIGKILL)
 
     def close(self) -> None:
         if not self._closed:
@@ -131,6 +148,9 @@ class ProcessCell:
             socket.send_fds(self._control, [marshal.dumps(message)], list(descriptors))
         except (BrokenPipeError, ConnectionResetError):
             self._loop.call_soon(self._lost)
+        except BlockingIOError:
+            # A supervisor that has left so many messages unread was stopped.
+            self._kill_supervisor()
 
     def _receive(self) -> None:
         while not self._closed and not self.lost:
@@ -145,7 +165,7 @@ class ProcessCell:
                 return
             kind, *values = marshal.loads(data)
             if kind == "started":
-                self.pid = values[0]
+                self.pid, self._supervisor = values
             elif kind == "peak":
                 self.peak_bytes = max(self.peak_bytes, values[0])
             elif kind == "failed":
@@ -166,6 +186,9 @@ class ProcessCell:
     def _exited(self, how: Exit) -> None:
         on_exit, self._on_exit = self._on_exit, None
         self.pid = 0
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
         if on_exit is not None:
             on_exit(how)
 

@@ -13,8 +13,8 @@ starts one small single-threaded launcher, and the launcher forks one supervisor
 Messages are packets (SOCK_SEQPACKET). To the launcher: any packet that brings the socket of a new supervisor. All
 others are `marshal`led tuples. To a supervisor: ("start", argv, environment, folder, memory limit in bytes, has a
 channel) with the descriptors of the output and the channel; ("kill",); ("watch", bool), which switches the measuring of
-memory. From a supervisor: ("started", pid), then ("failed", errno) if the program could not be run, ("peak", bytes),
-("exited", wait status, peak bytes, out of memory).
+memory. From a supervisor: ("started", pid, its own pid), then ("failed", errno) if the program could not be run,
+("peak", bytes), ("exited", wait status, peak bytes, out of memory).
 
 This file imports nothing of ours and little else: it is run alone, by path, and every import costs memory that all
 supervisors share.
@@ -245,7 +245,7 @@ class Supervisor:
         for fd in fds:
             os.close(fd)
         # Said before the program runs: on a busy machine this process may get its next turn long after that.
-        self.tell("started", pid)
+        self.tell("started", pid, os.getpid())
         failure = os.read(status_end, 16)
         os.close(status_end)
         if failure:
@@ -364,7 +364,9 @@ def launch(server: _socket.socket) -> NoReturn:
         if server.fileno() in ready:
             _, fds = _receive(server)
             if not fds:
-                # The server has gone. Each supervisor sees the same on its own socket.
+                # The server has gone. Each supervisor sees the same on its own socket, unless a function stopped it.
+                for pid in supervisors:
+                    os.kill(pid, signal.SIGCONT)
                 os._exit(0)
             pid = os.fork()
             if pid == 0:

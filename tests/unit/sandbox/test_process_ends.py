@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lambent.sandbox import launcher_process
+from lambent.sandbox import launcher, launcher_process
 from lambent.sandbox.launcher import ProcessLauncher
 from lambent.sandbox.protocol import StartRefused
 from tests.unit.sandbox.support import Bench, alive, ask, invoke, wait_until
@@ -146,14 +146,34 @@ async def test_killed_supervisor(bench: Bench) -> None:
     assert body["errorType"] == "Runtime.ExitError"
 
 
+async def test_stopped_supervisor(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function can stop the process that is to end it: it gets its answer and its end all the same."""
+    monkeypatch.setattr(launcher, "_OBEY_S", 0.2)
+    source = (
+        "import os, signal, time\ndef handler(e, c):\n    os.kill(os.getppid(), signal.SIGSTOP)\n    time.sleep(e)\n"
+    )
+    environment = await bench.start(source)
+    pid = environment._cell.pid
+    error, body = await ask(environment, 60, timeout_s=0.3)
+    assert (error, body["errorType"]) == ("Unhandled", "Sandbox.Timedout")
+    assert not environment.alive
+    idle = await bench.start(source)
+    assert await ask(idle, 0) == (None, None)
+    await idle.stop("spindown")
+    await wait_until(lambda: _children_of_launchers(bench) == 0)
+    assert not alive(pid)
+
+
 SERVER = """
-import asyncio, sys
+import asyncio, psutil, sys
 from pathlib import Path
 from tests.unit.sandbox.support import Bench, invoke
 FAMILY = {family!r}
 async def main():
     bench = Bench(Path(sys.argv[1]))
     environments = [await bench.start(FAMILY) for _ in range(3)]
+    supervisor = psutil.Process(environments[0]._cell.pid).parent()
+    supervisor.suspend()  # as a function can
     await asyncio.gather(*(invoke(environment, "write", timeout_s=100) for environment in environments))
 asyncio.run(main())
 """
