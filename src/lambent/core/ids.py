@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable
 
 IdSource = Callable[[], str]
@@ -11,7 +10,10 @@ IdSource = Callable[[], str]
 
 def new_uuid() -> str:
     """A random UUID in canonical form: request ids, revision ids, environment ids."""
-    return str(uuid.UUID(bytes=os.urandom(16), version=4))
+    # Every request takes one or two; through the class UUID it costs twice as much.
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def new_hex() -> str:

@@ -57,7 +57,8 @@ class Reply:
 
 
 Output = Mapping[str, Any] | Reply | None
-"""Output members by their model names. A payload blob may be bytes or an `AsyncIterator[bytes]`; an event
+"""Output members by their model names. A structure may be a `msgspec.Raw` that holds its JSON, for services that speak
+JSON only. A payload blob may be bytes or an `AsyncIterator[bytes]`; an event
 stream member is an `AsyncIterator` of one-member dicts."""
 
 Handler = Callable[[RequestContext, Params], Awaitable[Output]]

@@ -39,6 +39,10 @@ class Transaction(Protocol):
 class Database(Protocol):
     """One database file (or schema)."""
 
+    @property
+    def generation(self) -> int:
+        """Another number after every commit, from before the commit's callers learn of it."""
+
     async def run(self, work: Callable[[Transaction], T], *, key: Hashable | None = None) -> T:
         """Run `work` and return its result once that is durable.
 

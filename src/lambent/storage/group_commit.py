@@ -90,6 +90,7 @@ class SqliteDatabase:
         self._batch_units = batch_units
         self._loop = asyncio.get_running_loop()
         self._state = _State.IDLE
+        self._generation = 0
         self._queue: deque[_Unit] = deque()
         self._batch: list[_Unit] = []
         self._closing = False
@@ -98,6 +99,11 @@ class SqliteDatabase:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work_off_jobs, name=f"commit {path.name}", daemon=True)
         self._thread.start()
+
+    @property
+    def generation(self) -> int:
+        """See `database.Database.generation`."""
+        return self._generation
 
     @property
     def pending(self) -> int:
@@ -208,6 +214,7 @@ class SqliteDatabase:
         if error is not None:
             self._give_up(database.StorageError(str(error)))
             return
+        self._generation += 1
         for unit in self._batch:
             unit.tell()
         self._next()

@@ -41,6 +41,10 @@ class _HeldDatabase:
         self._inner = inner
         self._hold = hold
 
+    @property
+    def generation(self) -> int:
+        return self._inner.generation
+
     async def run(self, work: Callable[[Transaction], T], *, key: Hashable | None = None) -> T:
         with self._hold("a unit of work"):
             return await self._inner.run(work, key=key)

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from lambent.core.operations import Operation, Output, Reply, RequestContext, Scope
 from lambent.execution.model import FunctionVersion, InvokeRequest, InvokeResult
 from lambent.lambda_.api import aliases, code, functions, invoke, versions
@@ -74,6 +76,15 @@ class FakeResult:
         return InvocationReport(
             duration_ms=1.0, billed_duration_ms=1, memory_mb=128, max_memory_used_mb=30, log_tail=self._log_tail
         )
+
+
+def plain(value: Any) -> Any:
+    """`value` with everything that is ready as JSON decoded."""
+    if isinstance(value, msgspec.Raw):
+        return msgspec.json.decode(value)
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
 
 
 Answer = Callable[[FunctionVersion, InvokeRequest], Awaitable[InvokeResult]]
@@ -208,9 +219,10 @@ class FunctionsRoom:
         return await self.operations[operation].handler(context, params)
 
     async def call(self, operation: str, /, **params: Any) -> Mapping[str, Any]:
-        """Call a handler; its output members."""
+        """Call a handler; its output members, those that are ready as JSON decoded."""
         output = await self.answer(operation, **params)
-        return output.output if isinstance(output, Reply) else output or {}
+        members: Mapping[str, Any] = plain(output.output if isinstance(output, Reply) else output or {})
+        return members
 
     async def begin_create(self, name: str = "f", /, *, code: str = "original", **params: Any) -> Mapping[str, Any]:
         """CreateFunction; its answer, Pending."""

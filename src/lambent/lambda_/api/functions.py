@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from lambent.core.pagination import encode_marker
 from lambent.lambda_ import changes, code_location, store
 from lambent.lambda_.api import declarations
 from lambent.lambda_.api.furniture import Parts, marked_number, page_limit, page_start
-from lambent.lambda_.api.shapes import configuration_shape, listed_shape
+from lambent.lambda_.api.shapes import configuration_shape, listed_shape, ready
 from lambent.lambda_.configuration import (
     changed_configuration,
     check_unzipped_size,
@@ -26,6 +26,7 @@ from lambent.lambda_.names import parse_function, parse_new_name, parse_unqualif
 from lambent.lambda_.service import LAMBDA, LATEST
 from lambent.lambda_.versions import check_update, delete_version, get_function, get_version
 from lambent.storage.database import Transaction
+from lambent.storage.read_cache import ReadCache
 
 
 def operations(parts: Parts) -> list[Operation]:
@@ -95,6 +96,7 @@ class _Functions:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._database = parts.basics.database
+        self._reads = ReadCache(parts.basics.database)
 
     async def create(self, context: RequestContext, params: Params) -> Output:
         """API reference, CreateFunction. Everything that can refuse the request does so before anything is stored."""
@@ -130,23 +132,22 @@ class _Functions:
         reference = parse_function(context.scope, params["FunctionName"], params.get("Qualifier"))
         whole = reference.qualifier in (None, LATEST)
 
-        def work(tx: Transaction) -> tuple[Version, Mapping[str, str], int | None]:
+        def work(tx: Transaction) -> tuple[str, dict[str, Any]]:
             version = get_version(tx, reference)
             attachments = self._parts.attachments
             tags = attachments.tags(tx, reference.scope, reference.name) if whole else {}
-            return version, tags, attachments.reserved_concurrency(tx, reference.scope, reference.name)
+            reserved = attachments.reserved_concurrency(tx, reference.scope, reference.name)
+            output: dict[str, Any] = {"Configuration": ready(configuration_shape(version, reference.qualifier))}
+            if tags:
+                output["Tags"] = dict(tags)
+            if reserved is not None:
+                output["Concurrency"] = {"ReservedConcurrentExecutions": reserved}
+            return version.package.sha256, output
 
-        version, tags, reserved = await self._database.read(work)
-        token = code_location.mint(self._parts.signing_key, version.package.sha256, self._parts.basics.clock.now())
-        output: dict[str, Any] = {
-            "Configuration": configuration_shape(version, reference.qualifier),
-            "Code": {"RepositoryType": "S3", "Location": code_location.url(context.endpoint, token)},
-        }
-        if tags:
-            output["Tags"] = dict(tags)
-        if reserved is not None:
-            output["Concurrency"] = {"ReservedConcurrentExecutions": reserved}
-        return output
+        sha256, output = await self._reads.read((context.scope, reference.name, reference.qualifier), work)
+        token = code_location.mint(self._parts.signing_key, sha256, self._parts.basics.clock.now())
+        location = code_location.url(context.endpoint, token)
+        return {**output, "Code": {"RepositoryType": "S3", "Location": location}}
 
     async def get_configuration(self, context: RequestContext, params: Params) -> Output:
         reference = parse_function(context.scope, params["FunctionName"], params.get("Qualifier"))
@@ -199,18 +200,20 @@ class _Functions:
     async def list(self, context: RequestContext, params: Params) -> Output:
         """API reference, ListFunctions; with FunctionVersion=ALL every version of every function."""
         scope, limit = context.scope, page_limit(params)
-        if params.get("FunctionVersion") == "ALL":
-            list_name = "functions ALL"
-            after = page_start(params, list_name)
-            name, _, text = ("", "", "0") if after is None else after.rpartition(":")
-            number = marked_number(text)
-            found = await self._database.read(lambda tx: store.list_all_versions(tx, scope, (name, number), limit + 1))
-            items = [listed_shape(version, version.version) for version in found[:limit]]
-            key = f"{found[limit - 1].name}:{found[limit - 1].number}" if len(found) > limit else None
-        else:
-            list_name = "functions"
-            start = page_start(params, list_name) or ""
-            found = await self._database.read(lambda tx: store.list_functions(tx, scope, start, limit + 1))
-            items = [listed_shape(version, None) for version in found[:limit]]
-            key = found[limit - 1].name if len(found) > limit else None
-        return {"Functions": items, "NextMarker": None if key is None else encode_marker(list_name, key)}
+        every_version = params.get("FunctionVersion") == "ALL"
+        list_name = "functions ALL" if every_version else "functions"
+        after = page_start(params, list_name)
+
+        def work(tx: Transaction) -> dict[str, Any]:
+            if every_version:
+                name, _, text = ("", "", "0") if after is None else after.rpartition(":")
+                found = store.list_all_versions(tx, scope, (name, marked_number(text)), limit + 1)
+                items = [ready(listed_shape(version, version.version)) for version in found[:limit]]
+                key = f"{found[limit - 1].name}:{found[limit - 1].number}" if len(found) > limit else None
+            else:
+                found = store.list_functions(tx, scope, after or "", limit + 1)
+                items = [ready(listed_shape(version, None)) for version in found[:limit]]
+                key = found[limit - 1].name if len(found) > limit else None
+            return {"Functions": items, "NextMarker": None if key is None else encode_marker(list_name, key)}
+
+        return await self._reads.read((scope, list_name, after, limit), work)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from lambent.core.arns import function_arn
 from lambent.lambda_.hashes import base64_of
 from lambent.lambda_.model import Alias, Logging, Status, Version
@@ -55,6 +57,11 @@ def listed_shape(version: Version, qualifier: str | None) -> dict[str, Any]:
     if configuration.layers:
         shape["Layers"] = [{"Arn": layer.arn, "CodeSize": layer.code_size} for layer in configuration.layers]
     return shape
+
+
+def ready(shape: dict[str, Any]) -> msgspec.Raw:
+    """The shape as JSON, to be kept and answered again; its members are all plain, as Lambda's protocol has them."""
+    return msgspec.Raw(msgspec.json.encode(shape))
 
 
 def _logging_shape(logging: Logging) -> dict[str, str]:

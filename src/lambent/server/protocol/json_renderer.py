@@ -62,8 +62,10 @@ class JsonRenderers:
 def structure(shape_name: str, members: Mapping[str, tuple[str, Convert | None]]) -> Convert:
     """A converter of structures with these members (wire name, converter), filled in before the first use."""
 
-    def convert(value: Mapping[str, Any]) -> dict[str, Any]:
-        rendered = {}
+    def convert(value: Any) -> dict[str, Any] | msgspec.Raw:
+        if type(value) is msgspec.Raw:  # JSON that the handler has ready
+            return value
+        rendered: dict[str, Any] = {}
         try:
             for name, item in value.items():
                 if item is not None:
