@@ -15,7 +15,7 @@ from lambent.core.operations import Scope
 from lambent.execution.admission import HostAdmission, HostRules
 from lambent.execution.engine import LocalEngine
 from lambent.execution.host import HostReader
-from lambent.execution.model import FunctionVersion, InvokeRequest
+from lambent.execution.model import EnvironmentCredentials, FunctionVersion, InvokeRequest
 from lambent.sandbox.protocol import EnvironmentSpec, Invocation, InvocationReport, ShutdownReason
 
 SCOPE = Scope(account="000000000000", region="us-east-1")
@@ -82,7 +82,7 @@ async def measure() -> None:
             Sandbox(),
             clock=clock,
             endpoint_url=lambda: "",
-            mint_credentials=lambda function: {},
+            mint_credentials=lambda function: EnvironmentCredentials(variables={}, revoke=lambda: None),
             host=HostAdmission(read=HostReader().read, rules=HostRules.for_cores(2), clock=clock),
             account_concurrency=100_000,
             strict_aws=strict_aws,

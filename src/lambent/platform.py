@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import resource
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from lambent.core.config import ServerConfig
 from lambent.execution.admission import HostAdmission, HostRules
 from lambent.execution.engine import LocalEngine
 from lambent.execution.host import HostReader
-from lambent.execution.model import FunctionVersion
+from lambent.execution.model import EnvironmentCredentials, FunctionVersion
 from lambent.iam import api as iam_api
 from lambent.iam import store as iam_store
 from lambent.iam.roles import Roles
@@ -185,17 +185,18 @@ def _raise_open_files_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _minter(credentials: Credentials) -> Callable[[FunctionVersion], Mapping[str, str]]:
+def _minter(credentials: Credentials) -> Callable[[FunctionVersion], EnvironmentCredentials]:
     """Credentials for one environment: they speak for the function's role, with the function's name as session."""
 
-    def mint(function: FunctionVersion) -> Mapping[str, str]:
+    def mint(function: FunctionVersion) -> EnvironmentCredentials:
         minted = credentials.mint(
             account=function.scope.account, principal_arn=assumed_role_arn(function.role_arn, function.name)
         )
-        return {
+        variables = {
             "AWS_ACCESS_KEY_ID": minted.access_key,
             "AWS_SECRET_ACCESS_KEY": minted.secret,
             "AWS_SESSION_TOKEN": minted.session_token or "",
         }
+        return EnvironmentCredentials(variables=variables, revoke=lambda: credentials.revoke(minted.access_key))
 
     return mint

@@ -23,12 +23,12 @@ from lambent.execution.admission import HostAdmission, HostRefusal, Reservation
 from lambent.execution.aws_rates import AwsRates
 from lambent.execution.concurrency import CONCURRENCY_EXCEEDED, Admission, Concurrency, Refusal
 from lambent.execution.metrics import FunctionCounters, Metrics
-from lambent.execution.model import FunctionVersion, InvokeRequest, InvokeResult, Throttled
+from lambent.execution.model import EnvironmentCredentials, FunctionVersion, InvokeRequest, InvokeResult, Throttled
 from lambent.execution.pool import Pool, PooledEnvironment, Started
 from lambent.execution.results import StreamedResult
 from lambent.sandbox.protocol import CannotRun, EnvironmentSpec, Invocation, Response, Sandbox, StartRefused
 
-MintCredentials = Callable[[FunctionVersion], Mapping[str, str]]
+MintCredentials = Callable[[FunctionVersion], EnvironmentCredentials]
 
 # How many idle environments of others give way to one start before it is refused.
 _EVICTIONS_PER_START: Final = 4
@@ -273,16 +273,17 @@ class LocalEngine:
         if self._rates is not None:
             self._rates.admit_environment(function.arn)
         reservation = await self._reserve(function)
+        credentials = self._mint_credentials(function)
         try:
-            environment = await self._sandbox.start(self._spec(function))
-        except StartRefused as refused:
+            environment = await self._sandbox.start(self._spec(function, credentials.variables))
+        except BaseException as error:
             reservation.release()
-            raise Throttled(CONCURRENCY_EXCEEDED, f"this machine: {refused.reason}", retry_after_s=1) from refused
-        except BaseException:
-            reservation.release()
+            credentials.revoke()
+            if isinstance(error, StartRefused):
+                raise Throttled(CONCURRENCY_EXCEEDED, f"this machine: {error.reason}", retry_after_s=1) from error
             raise
         reservation.started()
-        return Started(environment, reservation)
+        return Started(environment, reservation, credentials.revoke)
 
     async def _reserve(self, function: FunctionVersion) -> Reservation:
         """Room on this machine, where need be that of environments that only wait. Raises Throttled."""
@@ -301,7 +302,7 @@ class LocalEngine:
         idle = [pool for pool in self._pools.values() if pool.oldest_idle_s is not None]
         return min(idle, key=lambda pool: pool.oldest_idle_s or 0.0, default=None)
 
-    def _spec(self, function: FunctionVersion) -> EnvironmentSpec:
+    def _spec(self, function: FunctionVersion, credentials: Mapping[str, str]) -> EnvironmentSpec:
         today = datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y/%m/%d")
         return EnvironmentSpec(
             environment_id=self._new_uuid(),
@@ -315,7 +316,7 @@ class LocalEngine:
             code=function.code,
             layers=function.layers,
             environment=function.environment,
-            credentials=self._mint_credentials(function),
+            credentials=credentials,
             endpoint_url=self._endpoint_url(),
             memory_mb=function.memory_mb,
             timeout_s=function.timeout_s,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -65,6 +65,13 @@ class InvokeResult(Protocol):
     def body(self) -> AsyncIterator[bytes]: ...
     async def read(self) -> bytes: ...
     async def report(self) -> InvocationReport: ...
+
+
+class EnvironmentCredentials(msgspec.Struct, frozen=True, kw_only=True):
+    """Credentials of one environment: the variables that it sees, and what ends them with it."""
+
+    variables: Mapping[str, str]
+    revoke: Callable[[], None]
 
 
 class Throttled(Exception):

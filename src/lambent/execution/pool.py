@@ -52,23 +52,25 @@ TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
 
 
 class Started:
-    """What a launch brings: the environment and the room that it was given."""
+    """What a launch brings: the environment, the room that it was given, and how its credentials are revoked."""
 
-    __slots__ = ("environment", "reservation")
+    __slots__ = ("environment", "reservation", "revoke")
 
-    def __init__(self, environment: Environment, reservation: Reservation) -> None:
+    def __init__(self, environment: Environment, reservation: Reservation, revoke: Callable[[], None]) -> None:
         self.environment = environment
         self.reservation = reservation
+        self.revoke = revoke
 
 
 class PooledEnvironment:
     """One environment and what the pool knows of it. `failed` keeps it from being used again."""
 
-    __slots__ = ("environment", "events", "failed", "idle_since_s", "reservation", "state")
+    __slots__ = ("environment", "events", "failed", "idle_since_s", "reservation", "revoke", "state")
 
     def __init__(self, started: Started) -> None:
         self.environment = started.environment
         self.reservation = started.reservation
+        self.revoke = started.revoke
         self.state = State.STARTING
         self.idle_since_s = 0.0
         self.events = 0
@@ -261,6 +263,7 @@ class Pool:
             self._move(pooled, State.STOPPED)
             self._live.discard(pooled)
             pooled.reservation.release()
+            pooled.revoke()
             self._check_empty()
 
     def _check_empty(self) -> None:

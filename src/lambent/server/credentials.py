@@ -11,15 +11,21 @@ Only its owner (and group) may read it.
 from __future__ import annotations
 
 import base64
+import heapq
 import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from lambent.core.clock import Clock
 from lambent.core.errors import UserFacingError
+
+# How long a key is told that it has expired, before it becomes one that nobody knows.
+EXPIRED_KEPT_S: Final = 3600.0
+# Of keys that end by themselves. Beyond, those that would end first end now: memory is bounded, whoever asks for keys.
+MAX_EXPIRING: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +50,7 @@ class CredentialStore(Protocol):
 class Credentials:
     """The keys of the `--auth` file (none without one) and the minted ones, which live in memory.
 
-    Minted keys belong to environments, and no environment outlives the server.
+    Minted keys belong to environments, whose end revokes them, or end by themselves.
     """
 
     def __init__(
@@ -53,9 +59,12 @@ class Credentials:
         *,
         clock: Clock,
         random_bytes: Callable[[int], bytes] = os.urandom,
+        max_expiring: int = MAX_EXPIRING,
     ) -> None:
         self._configured = configured or {}
         self._minted: dict[str, Credential] = {}
+        self._expiring: list[tuple[float, str]] = []  # a heap of when to forget which key
+        self._max_expiring = max_expiring
         self._clock = clock
         self._random_bytes = random_bytes
 
@@ -64,15 +73,20 @@ class Credentials:
 
     def mint(self, *, account: str, principal_arn: str, lifetime_s: float | None = None) -> Credential:
         """New temporary keys for `principal_arn` in AWS's form (ASIA..., with a session token)."""
+        now = self._clock.now()
         credential = Credential(
             access_key="ASIA" + base64.b32encode(self._random_bytes(10)).decode(),
             secret=base64.b64encode(self._random_bytes(30)).decode(),
             account=account,
             principal_arn=principal_arn,
             session_token=base64.b64encode(self._random_bytes(96)).decode(),
-            expires_at=None if lifetime_s is None else self._clock.now() + lifetime_s,
+            expires_at=None if lifetime_s is None else now + lifetime_s,
         )
         self._minted[credential.access_key] = credential
+        if credential.expires_at is not None:
+            heapq.heappush(self._expiring, (credential.expires_at + EXPIRED_KEPT_S, credential.access_key))
+            while self._expiring[0][0] <= now or len(self._expiring) > self._max_expiring:
+                self.revoke(heapq.heappop(self._expiring)[1])
         return credential
 
     def revoke(self, access_key: str) -> None:

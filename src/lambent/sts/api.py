@@ -24,7 +24,7 @@ _NO_MFA: Final = Rejection(reason="there are no MFA devices")
 
 
 def operations(credentials: CredentialMinter, roles: RoleDirectory) -> list[Operation]:
-    """Everything that STS offers. Minted credentials live as long as the server does."""
+    """Everything that STS offers. Minted credentials end with their lifetime, or with the server."""
     room = _Tokens(credentials, roles)
     return [
         Operation(service=STS, name="GetCallerIdentity", handler=room.get_caller_identity),

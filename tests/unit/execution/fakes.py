@@ -13,7 +13,7 @@ from lambent.core.operations import Scope
 from lambent.execution.admission import HostAdmission, HostRules
 from lambent.execution.engine import LocalEngine
 from lambent.execution.host import HostReading
-from lambent.execution.model import FunctionVersion, InvokeRequest
+from lambent.execution.model import EnvironmentCredentials, FunctionVersion, InvokeRequest
 from lambent.sandbox.protocol import EnvironmentSpec, Invocation, InvocationReport, ShutdownReason
 
 SCOPE = Scope(account="000000000000", region="us-east-1")
@@ -164,6 +164,7 @@ class FakeSandbox:
         self.gate = asyncio.Event()
         self.gate.set()
         self.refuse: list[Exception] = []
+        self.credentials: set[object] = set()  # minted and not revoked
         self.closed = False
 
     async def start(self, spec: EnvironmentSpec) -> FakeEnvironment:
@@ -211,12 +212,25 @@ def host(
     return HostAdmission(read=reading, rules=rules, clock=clock)
 
 
+def minter(sandbox: FakeSandbox) -> Callable[[FunctionVersion], EnvironmentCredentials]:
+    """Notes in the sandbox which credentials are valid."""
+
+    def mint(function: FunctionVersion) -> EnvironmentCredentials:
+        one = object()
+        sandbox.credentials.add(one)
+        return EnvironmentCredentials(
+            variables={"AWS_ACCESS_KEY_ID": function.role_arn}, revoke=lambda: sandbox.credentials.discard(one)
+        )
+
+    return mint
+
+
 def engine(sandbox: FakeSandbox, clock: Clock, **changes: Any) -> LocalEngine:
     counter = iter(range(10_000_000))
     values: dict[str, Any] = {
         "clock": clock,
         "endpoint_url": lambda: "http://localhost:4566",
-        "mint_credentials": lambda function: {"AWS_ACCESS_KEY_ID": function.role_arn},
+        "mint_credentials": minter(sandbox),
         "host": host(clock),
         "idle_timeout_s": 600.0,
         "new_uuid": lambda: f"env-{next(counter)}",

@@ -104,6 +104,7 @@ def test_every_event_ends_and_nothing_is_left_over(steps: list[tuple[str, str, i
             host: Any = world.engine.status()["host"]
             running = sum(world.total(state) for state in (State.IDLE, State.BUSY, State.FINISHING, State.STOPPING))
             assert host["environments"] == running + host["starting"]
+            assert len(world.sandbox.credentials) == host["environments"]
         world.sandbox.gate.set()
         await world.clock.advance(10)
         assert all(call.done() for call in world.calls)
@@ -117,6 +118,7 @@ def test_every_event_ends_and_nothing_is_left_over(steps: list[tuple[str, str, i
         assert not world.sandbox.alive
         host = world.engine.status()["host"]
         assert (host["environments"], host["memory_promised_bytes"], host["starting"]) == (0, 0, 0)
+        assert not world.sandbox.credentials
         await world.engine.drain(1)
 
     asyncio.run(history())
@@ -137,6 +139,7 @@ def test_drain_ends_every_environment_and_answers_everybody(steps: list[tuple[st
         for call in world.calls:
             assert call.cancelled() or call.exception() is None
         assert all(environment.stopped for environment in world.sandbox.environments)
+        assert not world.sandbox.credentials
 
     asyncio.run(history())
 

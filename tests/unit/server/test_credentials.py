@@ -1,4 +1,4 @@
-"""The auth file."""
+"""The auth file, and keys that are minted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lambent.core.errors import UserFacingError
-from lambent.server.credentials import read_auth_file
+from lambent.server.credentials import EXPIRED_KEPT_S, Credentials, read_auth_file
+from lambent.testing.clock import VirtualClock
 
 
 def auth_file(folder: Path, text: str, mode: int = 0o600) -> Path:
@@ -60,3 +61,32 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         read_auth_file(tmp_path / "none")
     with pytest.raises(UserFacingError, match="is not a regular file"):
         read_auth_file(tmp_path)
+
+
+def mint(credentials: Credentials, lifetime_s: float | None = None) -> str:
+    return credentials.mint(account="0" * 12, principal_arn="arn:aws:iam::0:root", lifetime_s=lifetime_s).access_key
+
+
+async def test_expired_keys_are_told_so_for_a_while_and_then_forgotten() -> None:
+    clock = VirtualClock()
+    credentials = Credentials(clock=clock)
+    lasting, short, long = mint(credentials), mint(credentials, 900), mint(credentials, 43_200)
+    await clock.advance(900)
+    mint(credentials, 900)
+    expired = credentials.secret_for(short)
+    assert expired is not None
+    assert expired.expires_at == clock.now()
+    await clock.advance(EXPIRED_KEPT_S)
+    mint(credentials, 900)
+    assert credentials.secret_for(short) is None
+    assert credentials.secret_for(long) is not None
+    assert credentials.secret_for(lasting) is not None
+
+
+def test_keys_that_expire_are_bounded_in_number() -> None:
+    credentials = Credentials(clock=VirtualClock(), max_expiring=10)
+    lasting = [mint(credentials) for _ in range(20)]
+    first = mint(credentials, 900)
+    others = [mint(credentials, 1000) for _ in range(10)]
+    assert credentials.secret_for(first) is None
+    assert all(map(credentials.secret_for, lasting + others))
