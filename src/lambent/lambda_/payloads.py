@@ -15,10 +15,9 @@ import msgspec
 
 from lambent.core.limits import LAMBDA_CLIENT_CONTEXT_BYTES, LAMBDA_RESPONSE_BYTES
 from lambent.lambda_.errors import InvalidRequestContent
+from lambent.lambda_.json_faults import find_fault, source
 
 _SYNTAX = msgspec.json.Decoder(msgspec.Raw)
-_EXPECTED = "expected a valid value (JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
-_SOURCE_CHARACTERS = 500
 
 RESPONSE_TOO_LARGE = (
     b'{"errorMessage":"Response payload size exceeded maximum allowed payload size (%d bytes).",'
@@ -36,57 +35,33 @@ def event_of(payload: bytes) -> bytes:
         _check_slowly(payload)
     else:
         if not payload.isascii():
-            _text_of(payload)
+            try:
+                payload.decode()
+            except UnicodeDecodeError:
+                _refuse(payload, "Invalid UTF-8")
     return payload
 
 
 def _check_slowly(payload: bytes) -> None:
-    """The verdict where the fast parser refused (it is stricter than AWS on lone surrogates), with a position."""
-    text = _text_of(payload)
+    """The verdict where the fast parser refused: it is stricter than AWS on lone surrogates."""
     try:
-        json.loads(text, parse_constant=_not_json)
-    except json.JSONDecodeError as error:
-        _refuse(_reason(text, error), text, error.lineno, error.colno)
+        json.loads(payload.decode(), parse_constant=_not_json)
+    except ValueError as error:
+        _refuse(payload, str(error))
     except RecursionError:
-        _refuse("Document nesting depth exceeds the maximum allowed", text, 1, 1)
+        _refuse(payload, "Document nesting depth exceeds the maximum allowed")
 
 
 def _not_json(token: str) -> NoReturn:
-    raise json.JSONDecodeError(f"Non-standard token '{token}'", "", 0)
+    raise ValueError(f"Non-standard token '{token}'")
 
 
-def _reason(text: str, error: json.JSONDecodeError) -> str:
-    if error.pos >= len(text):
-        return "Unexpected end-of-input"
-    character = text[error.pos]
-    if error.msg != "Expecting value":
-        return error.msg
-    if character.isalpha():
-        token = text[error.pos :].split(maxsplit=1)[0].rstrip(",]}")[:100]
-        return f"Unrecognized token '{token}': was {_EXPECTED.removeprefix('expected a valid value ')}"
-    shown = f"(CTRL-CHAR, code {ord(character)})" if ord(character) < 32 else f"'{character}' (code {ord(character)})"
-    return f"Unexpected character ({shown}): {_EXPECTED}"
-
-
-def _text_of(payload: bytes) -> str:
-    try:
-        return payload.decode()
-    except UnicodeDecodeError as error:
-        before = payload[: error.start]
-        line = before.count(b"\n") + 1
-        column = error.start - (before.rfind(b"\n") + 1) + 1
-        byte = payload[error.start]
-        which = "middle" if "continuation" in error.reason else "start"
-        if which == "middle" and error.end < len(payload):
-            byte = payload[error.end]
-        _refuse(f"Invalid UTF-8 {which} byte 0x{byte:x}", payload.decode(errors="replace"), line, column)
-
-
-def _refuse(reason: str, text: str, line: int, column: int) -> NoReturn:
-    source = text[:_SOURCE_CHARACTERS]
+def _refuse(payload: bytes, otherwise: str) -> NoReturn:
+    """Refuse with AWS's words for the payload's first fault, or `otherwise` where none is found."""
+    fault = find_fault(payload, otherwise)
     raise InvalidRequestContent(
-        f"Could not parse request body into json: Could not parse payload into json: {reason}\n"
-        f' at [Source: (byte[])"{source}"; line: {line}, column: {column}]'
+        f"Could not parse request body into json: Could not parse payload into json: {fault.reason}\n"
+        f" at [Source: {source(payload)}; line: {fault.line}, column: {fault.column}]"
     )
 
 
