@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -12,6 +13,11 @@ from lambent.lambda_.errors import InvalidParameterValue
 
 RUNNABLE: frozenset[str] = frozenset(
     {
+        "dotnet8",
+        "dotnet10",
+        "nodejs20.x",
+        "nodejs22.x",
+        "nodejs24.x",
         "python3.9",
         "python3.10",
         "python3.11",
@@ -54,8 +60,8 @@ _ELSEWHERE = "Package the program as a custom runtime (provided.al2023) instead.
 # Valid on AWS, by the prefix of their identifiers: why this version refuses them.
 _NOT_YET: Mapping[str, str] = MappingProxyType(
     {
-        "nodejs": "Node.js runtimes are not available yet.",
-        "dotnet": f".NET runtimes are not available yet. {_ELSEWHERE}",
+        "nodejs": "This version of Node.js has no bootstrap here.",
+        "dotnet": f"This version of .NET is not available. {_ELSEWHERE}",
         "java": f"Java runtimes are not available. {_ELSEWHERE}",
         "ruby": f"Ruby runtimes are not available. {_ELSEWHERE}",
         "python": "This version of Python has no bootstrap here.",
@@ -102,8 +108,9 @@ def check_runtime(runtime: str) -> None:
 
 
 def _natural(runtime: str) -> tuple[str, int]:
-    name, _, minor = runtime.partition(".")
-    return (name, int(minor)) if minor.isdigit() else (runtime, 0)
+    """For sorting: by the name, then by the first number behind it that counts."""
+    match = re.fullmatch(r"([a-z]+)(?:3\.|\.al)?(\d+).*", runtime)
+    return (match[1], int(match[2])) if match else (runtime, 0)
 
 
 def runtime_version_arn(scope: Scope, runtime: str) -> str:

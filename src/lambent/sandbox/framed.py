@@ -18,6 +18,8 @@ largest resident memory so far in KiB (four bytes, 0 = unknown).
       C  chunk         bytes
       Z  end           peak                      of the stream; ready for the next event
       B  broken        peak, text type, error JSON              the stream ends with an error; ready
+      K  keep          -                       the answer that comes next (A, E, Z, B) leaves the runtime busy: it is
+                                               ready only with an R of its own, or it ends
 
 A runtime that breaks these rules is not trusted any further: the socket is closed and its process killed.
 """
@@ -81,6 +83,7 @@ class FramedTransport(asyncio.Protocol):
         self._buffer = bytearray()
         self._skip_bytes = 0  # of an oversized result, which is read and thrown away
         self._paused = False
+        self._keeps_event = False  # after K, until the answer
         self._closed = asyncio.get_running_loop().create_future()
 
     @classmethod
@@ -148,7 +151,14 @@ class FramedTransport(asyncio.Protocol):
 
     def _oversized_is_over(self) -> None:
         self._session.failed(failures.TOO_LARGE, failures.too_large())
-        self._session.ready()
+        self._answered()
+
+    def _answered(self) -> None:
+        """An answer is complete, and with it the event, unless the runtime has said otherwise."""
+        if self._keeps_event:
+            self._keeps_event = False
+        else:
+            self._session.ready()
 
     def _frame(self, kind: int, body: bytes) -> None:
         session = self._session
@@ -160,7 +170,7 @@ class FramedTransport(asyncio.Protocol):
                 session.failed(failures.TOO_LARGE, failures.too_large())
             else:
                 session.answered(content_type, body[at:])
-            session.ready()
+            self._answered()
         elif kind == ord("L"):
             session.logged(body)
         elif kind == ord("O"):
@@ -174,7 +184,7 @@ class FramedTransport(asyncio.Protocol):
                 session.failed(failures.TOO_LARGE, failures.too_large())
             else:
                 session.failed(error_type, body[at:])
-            session.ready()
+            self._answered()
         elif kind == ord("R"):
             self._peak(body)
             session.ready()
@@ -192,7 +202,9 @@ class FramedTransport(asyncio.Protocol):
         elif kind == ord("Z"):
             self._peak(body)
             session.stream_ended()
-            session.ready()
+            self._answered()
+        elif kind == ord("K"):
+            self._keeps_event = True
         else:
             raise ProtocolViolation(f"unknown frame type {kind}")
 

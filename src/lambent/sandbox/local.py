@@ -24,7 +24,7 @@ from lambent.sandbox.function_log import FunctionLog
 from lambent.sandbox.interpreters import Interpreters, RuntimeRow
 from lambent.sandbox.launcher import Launcher, ProcessLauncher
 from lambent.sandbox.layers import LayerFolders
-from lambent.sandbox.plans import Planner
+from lambent.sandbox.plans import Planner, machine_interpreters
 from lambent.sandbox.protocol import CannotRun, CodeSource, EnvironmentSpec, StartRefused
 
 
@@ -50,7 +50,7 @@ class ProcessSandbox:
         self._logs = logs
         self._clock = clock
         self._work_dir = work_dir.absolute()
-        self._interpreters = interpreters or Interpreters(strict=strict_runtimes)
+        self._interpreters = interpreters or machine_interpreters(strict=strict_runtimes)
         self._launcher = launcher or ProcessLauncher()
         self._layers = LayerFolders(self._work_dir / "layers")
         self._planner = Planner(self._interpreters, self._work_dir / "runtimes")

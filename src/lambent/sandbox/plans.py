@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 from lambent.core import ids
-from lambent.sandbox import failures, variables
-from lambent.sandbox.interpreters import CUSTOM_RUNTIMES, Interpreter, Interpreters, python_minor
+from lambent.sandbox import dotnet_plans, node_plans, plan_parts, variables
+from lambent.sandbox.interpreters import CUSTOM_RUNTIMES, DOTNET_RUNTIMES, Interpreter, Interpreters
+from lambent.sandbox.node_interpreters import NODE_RUNTIMES, NodeFamily
 from lambent.sandbox.protocol import EnvironmentSpec
+from lambent.sandbox.python_interpreters import PythonFamily, python_minor
 from lambent.sandbox.runtime_process import Plan
 
 _PYTHON_RUNTIME = Path(__file__).parent / "runtimes" / "python"
@@ -38,8 +39,12 @@ class Planner:
         """Raises CannotRun when nothing on this machine runs `spec.runtime`."""
         if spec.runtime in CUSTOM_RUNTIMES:
             plan = _custom(spec, task_root, opt, tmp)
+        elif spec.runtime in DOTNET_RUNTIMES:
+            plan = await asyncio.to_thread(dotnet_plans.plan, spec, task_root, opt, tmp)
+        elif spec.runtime in NODE_RUNTIMES:
+            interpreter = await self._interpreters.resolve(spec.runtime)
+            plan = node_plans.plan(spec, interpreter, self._cache, task_root, opt, tmp)
         else:
-            python_minor(spec.runtime)
             interpreter = await self._interpreters.resolve(spec.runtime)
             runtime_dir = await self._runtime_dir(interpreter)
             plan = _python(spec, interpreter, runtime_dir, task_root, opt, tmp)
@@ -54,13 +59,18 @@ class Planner:
         return known
 
 
+def machine_interpreters(*, strict: bool = False) -> Interpreters:
+    """The interpreters of this machine for all runtimes that need one."""
+    return Interpreters((PythonFamily(), NodeFamily()), strict=strict)
+
+
 def compile_runtime(interpreter: Interpreter, cache: Path) -> Path:
     """Compile the Python runtime's files with `interpreter` into a folder below `cache`. Blocks; kept across runs."""
     sources = sorted(_PYTHON_RUNTIME.rglob("*.py"))
     digest = hashlib.sha256()
     for source in sources:
         digest.update(source.relative_to(_PYTHON_RUNTIME).as_posix().encode() + b"\0" + source.read_bytes())
-    folder = cache / f"python-{interpreter.text}-{interpreter.cache_tag}-{digest.hexdigest()[:16]}"
+    folder = cache / f"python-{interpreter.text}-{interpreter.tag}-{digest.hexdigest()[:16]}"
     if folder.exists():
         return folder
     cache.mkdir(parents=True, exist_ok=True)
@@ -91,32 +101,7 @@ def compile_runtime(interpreter: Interpreter, cache: Path) -> Path:
 
 
 def _custom(spec: EnvironmentSpec, task_root: Path, opt: Path | None, tmp: Path) -> Plan:
-    """A custom runtime: the first `bootstrap` of package and layers (AWS documentation, "Custom runtimes")."""
-    failure = None
-    bootstrap = task_root / "bootstrap"
-    for place, name in ((task_root, "/var/task"), (opt, "/opt")):
-        if place is not None and (place / "bootstrap").is_file():
-            bootstrap = place / "bootstrap"
-            if not os.access(bootstrap, os.X_OK):
-                failure = failures.cannot_execute(f"{name}/bootstrap", "permission denied")
-            break
-    else:
-        name, failure = "/var/task", failures.no_bootstrap()
-    return Plan(
-        argv=(str(bootstrap),),
-        environment=variables.merge(
-            spec,
-            variables.defaults(spec, task_root=task_root, opt=opt, runtime_bin=None),
-            variables.reserved(spec, task_root=task_root, runtime_dir=task_root, tmp=tmp),
-            {},
-        ),
-        folder=str(task_root),
-        entrypoint=f"{name}/bootstrap",
-        transport="http",
-        version=spec.runtime.replace(".", ":", 1),
-        failure=failure,
-        warnings=_warnings(opt),
-    )
+    return plan_parts.bootstrap(spec, task_root, opt, tmp, version=spec.runtime.replace(".", ":", 1))
 
 
 def _python(
@@ -130,17 +115,11 @@ def _python(
         variables.reserved(spec, task_root=task_root, runtime_dir=runtime_dir, tmp=tmp),
         {"_LAMBENT_OPT": str(opt)} if opt else {},
     )
-    wrapper = environment.get("AWS_LAMBDA_EXEC_WRAPPER")
-    warnings = _warnings(opt)
+    warnings = plan_parts.extension_warnings(opt)
     wanted = python_minor(spec.runtime)
     if interpreter.version[1] != wanted:
-        warnings += (
-            f"[WARN] lambent: {spec.runtime} is not installed on this machine; this function runs on Python "
-            f"{interpreter.text}\n",
-        )
-    if wrapper:
-        # As on AWS the shell reports a wrapper that is not there: exit status 127.
-        argv = ["/bin/sh", "-c", 'exec "$@"', "sh", _here(wrapper, task_root, opt), *argv]
+        warnings += (plan_parts.nearest_warning(spec.runtime, "Python", interpreter),)
+    argv = plan_parts.wrapped(argv, environment, task_root, opt)
     return Plan(
         argv=tuple(argv),
         environment=environment,
@@ -150,18 +129,3 @@ def _python(
         version=f"python:{interpreter.text}",
         warnings=warnings,
     )
-
-
-def _here(path: str, task_root: Path, opt: Path | None) -> str:
-    """A path below /opt or /var/task, which do not exist in process mode, as it is on this machine."""
-    if opt is not None and path.startswith("/opt/"):
-        return str(opt / path.removeprefix("/opt/"))
-    if path.startswith("/var/task/"):
-        return str(task_root / path.removeprefix("/var/task/"))
-    return path
-
-
-def _warnings(opt: Path | None) -> tuple[str, ...]:
-    if opt is not None and (opt / "extensions").is_dir():
-        return ("[WARN] lambent: a layer brings Lambda extensions, which this release does not start\n",)
-    return ()

@@ -50,7 +50,7 @@ def reserved(spec: EnvironmentSpec, *, task_root: Path, runtime_dir: Path, tmp: 
         "LAMBDA_RUNTIME_DIR": str(runtime_dir),
         "TMPDIR": str(tmp),
     }
-    if spec.runtime.startswith("python"):
+    if not spec.runtime.startswith("provided"):
         variables["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{spec.runtime}"
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         if name in spec.credentials:

@@ -13,9 +13,9 @@ import msgspec
 from lambent.core.clock import SystemClock
 from lambent.core.log_events import LogEvent
 from lambent.core.operations import Scope
-from lambent.sandbox.interpreters import SearchPlaces, candidates, probe
 from lambent.sandbox.local import ProcessSandbox
 from lambent.sandbox.protocol import Environment, EnvironmentSpec, Invocation, Response
+from lambent.sandbox.python_interpreters import SearchPlaces, candidates, probe
 
 _numbers = itertools.count(1)
 

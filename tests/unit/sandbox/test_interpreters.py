@@ -6,16 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lambent.sandbox.interpreters import (
-    Interpreters,
-    SearchPlaces,
-    by_nearness,
-    candidates,
-    probe,
-    python_minor,
-    runtimes_table,
-)
+from lambent.sandbox.interpreters import Interpreters, by_nearness
+from lambent.sandbox.plans import machine_interpreters
 from lambent.sandbox.protocol import CannotRun
+from lambent.sandbox.python_interpreters import PythonFamily, SearchPlaces, candidates, probe, python_minor
 
 
 def executable(path: Path, text: str = "#!/bin/sh\nexit 1\n") -> str:
@@ -71,7 +65,7 @@ def test_probe(tmp_path: Path) -> None:
     found = probe(os.path.realpath(sys.executable))
     assert found is not None
     assert found.version == sys.version_info[:3]
-    assert found.cache_tag == sys.implementation.cache_tag
+    assert found.tag == sys.implementation.cache_tag
     assert probe(executable(tmp_path / "fails")) is None
     assert probe(executable(tmp_path / "talks", "#!/bin/sh\necho cpython 3 x\n")) is None
     assert probe(executable(tmp_path / "pypy", "#!/bin/sh\necho pypy 3 10 1 pypy310\n")) is None
@@ -89,7 +83,7 @@ async def test_resolving(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     good = answering(tmp_path / "two/python3.12", "3.12.4")
     lying = answering(tmp_path / "two/python3.9", "3.12.4")
     places = SearchPlaces(managers=(), bins=(tmp_path / "one", tmp_path / "two"))
-    interpreters = Interpreters(places=places)
+    interpreters = Interpreters([PythonFamily(places)])
     assert broken
     assert lying
     assert (await interpreters.resolve("python3.12")).path == good
@@ -98,7 +92,7 @@ async def test_resolving(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
         assert (await interpreters.resolve("python3.14")).text == "3.12.4"
     assert len(caplog.records) == 1  # loud, but once
     with pytest.raises(CannotRun, match=r"python3\.14: this machine has no Python 3\.14 \(the nearest is 3\.12\.4\)"):
-        await Interpreters(places=places, strict=True).resolve("python3.14")
+        await Interpreters([PythonFamily(places)], strict=True).resolve("python3.14")
     table = {row.runtime: (row.status, row.version) for row in await interpreters.table()}
     assert table["python3.12"] == ("exact", "3.12.4")
     assert table["python3.9"] == ("nearest", "3.12.4")
@@ -106,13 +100,13 @@ async def test_resolving(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
 
 
 async def test_machine_without_interpreters(tmp_path: Path) -> None:
-    interpreters = Interpreters(places=SearchPlaces(managers=(tmp_path,), bins=(tmp_path / "x",)))
+    interpreters = Interpreters([PythonFamily(SearchPlaces(managers=(tmp_path,), bins=(tmp_path / "x",)))])
     with pytest.raises(CannotRun, match="no Python interpreter was found"):
         await interpreters.resolve("python3.13")
     assert {row.status for row in await interpreters.table()} == {"missing", "native"}
 
 
 async def test_table_of_this_machine() -> None:
-    rows = {row.runtime: row for row in await runtimes_table()}
-    assert len(rows) == 9
+    rows = {row.runtime: row for row in await machine_interpreters().table()}
+    assert len(rows) == 14
     assert rows[f"python3.{sys.version_info[1]}"].status == "exact"

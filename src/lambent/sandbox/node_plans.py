@@ -1,0 +1,71 @@
+"""How a Node.js function is run."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from lambent.sandbox import plan_parts, variables
+from lambent.sandbox.interpreters import Interpreter
+from lambent.sandbox.node_interpreters import node_major
+from lambent.sandbox.protocol import EnvironmentSpec
+from lambent.sandbox.runtime_process import Plan
+
+NODE_RUNTIME = Path(__file__).parent / "runtimes" / "node"
+# The shares of the function's memory that AWS's runtime gives V8's young and old generation.
+_YOUNG_PERCENT, _OLD_PERCENT = 5, 90
+
+
+def plan(
+    spec: EnvironmentSpec, interpreter: Interpreter, cache: Path, task_root: Path, opt: Path | None, tmp: Path
+) -> Plan:
+    """Run our bootstrap on `interpreter`. Compiled code is kept below `cache`, apart for each function version."""
+    major = node_major(spec.runtime)
+    compiled = compile_cache(spec, cache)
+    compiled.mkdir(mode=0o700, parents=True, exist_ok=True)
+    layers = opt is not None and (opt / "nodejs").is_dir()
+    defaults = variables.defaults(spec, task_root=task_root, opt=opt, runtime_bin=Path(interpreter.path).parent) | {
+        "NODE_PATH": ":".join(_module_folders(major, task_root, opt))
+    }
+    environment = variables.merge(
+        spec,
+        defaults,
+        variables.reserved(spec, task_root=task_root, runtime_dir=NODE_RUNTIME, tmp=tmp),
+        {"_LAMBENT_COMPILE_CACHE": str(compiled), "_LAMBENT_LAYERS": "1" if layers else "0"},
+    )
+    argv = [interpreter.path, *_memory_flags(spec, environment), str(NODE_RUNTIME / "bootstrap.js")]
+    warnings = plan_parts.extension_warnings(opt)
+    if interpreter.version[0] != major:
+        warnings += (plan_parts.nearest_warning(spec.runtime, "Node.js", interpreter),)
+    argv = plan_parts.wrapped(argv, environment, task_root, opt)
+    return Plan(
+        argv=tuple(argv),
+        environment=environment,
+        folder=str(task_root),
+        entrypoint=argv[0],
+        transport="framed",
+        version=f"nodejs:{interpreter.text}",
+        warnings=warnings,
+    )
+
+
+def compile_cache(spec: EnvironmentSpec, cache: Path) -> Path:
+    """Where the compiled code of a function version is kept: no other function can put its own there."""
+    identity = "\n".join((spec.account, spec.function_arn, spec.function_version, spec.code, *spec.layers))
+    return cache / "node-compiled" / hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+
+def _module_folders(major: int, task_root: Path, opt: Path | None) -> list[str]:
+    """Where `require` and `import` look for packages that are not beside the code."""
+    layers = [opt / f"nodejs/node{major}/node_modules", opt / "nodejs/node_modules"] if opt else []
+    return [*map(str, layers), str(task_root)]
+
+
+def _memory_flags(spec: EnvironmentSpec, environment: dict[str, str]) -> list[str]:
+    """V8's limits; the function's own take the place of both."""
+    options = environment.get("NODE_OPTIONS", "").replace("_", "-")
+    if "--max-semi-space-size" in options or "--max-old-space-size" in options:
+        return []
+    young_mb = max(1, spec.memory_mb * _YOUNG_PERCENT // 100)
+    old_mb = spec.memory_mb * _OLD_PERCENT // 100
+    return [f"--max-semi-space-size={young_mb}", f"--max-old-space-size={old_mb}"]
