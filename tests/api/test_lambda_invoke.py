@@ -120,6 +120,12 @@ def test_events_are_refused_and_not_run(client: Any, name: str) -> None:
     refused = error_of(client.invoke, FunctionName=name, InvocationType="Event")
     assert refused["ResponseMetadata"]["HTTPStatusCode"] == 501
     assert "was not accepted" in refused["Error"]["Message"]
+    refused = error_of(client.invoke, FunctionName=name, InvocationType="Event", Payload=b" " * 1_048_577)
+    assert (refused["ResponseMetadata"]["HTTPStatusCode"], refused["Error"]["Code"], refused["Error"]["Message"]) == (
+        413,
+        "RequestEntityTooLargeException",
+        "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)",
+    )
     refused = error_of(client.invoke_async, FunctionName=name, InvokeArgs=b"{}")
     assert refused["ResponseMetadata"]["HTTPStatusCode"] == 501
 

@@ -18,7 +18,10 @@ def check_routing(function_version: str, weights: Mapping[str, float]) -> None:
     if len(weights) > 1:
         raise InvalidParameterValue("Number of items in AdditionalVersionWeights cannot be greater than 1")
     if function_version == LATEST:
-        raise InvalidParameterValue("$LATEST is not supported for an alias pointing to more than 1 version")
+        # Alone among the errors of Lambda this one has no Type.
+        raise InvalidParameterValue(
+            "$LATEST is not supported for an alias pointing to more than 1 version", members={"Type": None}
+        )
     if function_version in weights:
         raise InvalidParameterValue(
             f"Invalid function version {function_version}. Function version {function_version} is already included in "

@@ -13,7 +13,9 @@ from lambent.lambda_.model import Package
 from lambent.storage.blobs import BlobStore, QuotaExceeded
 from lambent.storage.code_store import CodeStore
 
+EMPTY_ZIP = "Uploaded file must be a non-empty zip"
 BAD_ZIP = "Could not unzip uploaded file. Please check your file, then try to upload again."
+_NO_ENTRIES = b"PK\5\6"  # a zip that begins with the end of its directory
 
 
 class ObjectMissing(Exception):
@@ -44,10 +46,12 @@ class Packages:
         """The package that `Code`'s members give (ZipFile, or S3Bucket, S3Key, S3ObjectVersion), stored and unpacked.
 
         The blob collector leaves the caller the time to store a reference to it. Raises InvalidParameterValue (no or
-        several sources, S3's errors, not a zip, too large unzipped), RequestEntityTooLarge (over 50 MB zipped) and
-        CodeStorageExceeded; nothing is kept then.
+        several sources, S3's errors, not a zip, an empty one, too large unzipped), RequestEntityTooLarge (over 50 MB
+        zipped) and CodeStorageExceeded; nothing is kept then.
         """
         zipped = await self._zip_of(scope, source)
+        if not zipped or zipped.startswith(_NO_ENTRIES):
+            raise InvalidParameterValue(EMPTY_ZIP)
         try:
             blob = await self._blobs.put(zipped)
         except QuotaExceeded as error:

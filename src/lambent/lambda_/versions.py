@@ -114,11 +114,15 @@ def delete_version(tx: Transaction, reference: FunctionReference) -> Version | N
         raise InvalidParameterValue("Deletion of aliases is not currently supported.")
     if not store.function_exists(tx, scope, name):
         raise function_not_found(function_arn(scope, name))
-    for alias in store.aliases_of(tx, scope, name):
-        if qualifier == alias.function_version or qualifier in alias.weights:
-            raise ResourceConflict(
-                f"Cannot delete version {qualifier} of function {name}: alias {alias.name} points to it."
-            )
+    aliases = [
+        alias.name
+        for alias in store.aliases_of(tx, scope, name)
+        if qualifier == alias.function_version or qualifier in alias.weights
+    ]
+    if aliases:
+        raise ResourceConflict(
+            f"Unable to delete version because the following aliases reference it: [{', '.join(aliases)}]"
+        )
     version = store.find_version(tx, scope, name, version_number(qualifier))
     if version is not None:
         store.delete_version(tx, scope, name, version.number)

@@ -117,6 +117,8 @@ async def test_what_does_not_exist_is_named_as_it_was_asked_for(
             InvalidParameterValue,
             "Could not unzip uploaded file. Please check your file, then try to upload again.",
         ),
+        ({"ZipFile": b""}, InvalidParameterValue, "Uploaded file must be a non-empty zip"),
+        ({"ZipFile": b"PK\5\6" + bytes(18)}, InvalidParameterValue, "Uploaded file must be a non-empty zip"),
         ({"ZipFile": b"\0" * 52_428_801}, RequestEntityTooLarge, "Zipped size must be smaller than 52428800 bytes"),
         ({}, InvalidParameterValue, "Please provide a source for function code."),
         (
@@ -137,7 +139,7 @@ async def test_what_does_not_exist_is_named_as_it_was_asked_for(
             "Please do not provide other FunctionCode parameters when providing a ZipFile.",
         ),
     ],
-    ids=["no zip", "hostile", "too large", "nothing", "no bucket", "no key", "two sources"],
+    ids=["no zip", "hostile", "no bytes", "no entries", "too large", "nothing", "no bucket", "no key", "two sources"],
 )
 async def test_packages_that_are_refused_leave_nothing(
     functions: FunctionsRoom, source: dict[str, Any], error: type[AwsError], message: str

@@ -99,16 +99,22 @@ async def test_list_versions(functions: FunctionsRoom) -> None:
 async def test_deleting_versions(functions: FunctionsRoom) -> None:
     await functions.create(Publish=True)
     await functions.call("CreateAlias", FunctionName="f", Name="live", FunctionVersion="1")
+    await functions.call("CreateAlias", FunctionName="f", Name="other", FunctionVersion="1")
 
     for qualifier, error, message in (
         ("$LATEST", InvalidParameterValue, r"^\$LATEST version cannot be deleted without deleting the function\.$"),
         ("live", InvalidParameterValue, r"^Deletion of aliases is not currently supported\.$"),
-        ("1", ResourceConflict, "alias live"),
+        (
+            "1",
+            ResourceConflict,
+            r"^Unable to delete version because the following aliases reference it: \[live, other\]$",
+        ),
     ):
         with pytest.raises(error, match=message):
             await functions.call("DeleteFunction", FunctionName="f", Qualifier=qualifier)
 
     await functions.call("DeleteAlias", FunctionName="f", Name="live")
+    await functions.call("DeleteAlias", FunctionName="f", Name="other")
     await functions.call("DeleteFunction", FunctionName="f", Qualifier="1")
     await functions.call("DeleteFunction", FunctionName="f", Qualifier="1")  # none left: no error on AWS
     assert [key.partition("#")[0] for key in functions.engine.retired] == [f"{ARN}:1"]

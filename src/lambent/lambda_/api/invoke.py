@@ -9,7 +9,7 @@ from typing import Any
 from lambent.core.clock import Clock
 from lambent.core.errors import NotImplementedOperation
 from lambent.core.ids import IdSource
-from lambent.core.limits import LAMBDA_RESPONSE_BYTES, LAMBDA_SYNC_PAYLOAD_BYTES
+from lambent.core.limits import LAMBDA_ASYNC_PAYLOAD_BYTES, LAMBDA_RESPONSE_BYTES, LAMBDA_SYNC_PAYLOAD_BYTES
 from lambent.core.operations import Operation, Output, Params, Rejection, Reply, RequestContext
 from lambent.execution.model import InvokeResult
 from lambent.lambda_ import trace
@@ -84,6 +84,11 @@ class _Invokes:
             await self._invoker.check(event)
             return Reply(output={"StatusCode": 204})
         if kind == "Event":
+            if len(event.payload) > LAMBDA_ASYNC_PAYLOAD_BYTES:
+                raise RequestEntityTooLarge(
+                    f"{len(event.payload)} byte payload is too large for the Event invocation type "
+                    f"(limit {LAMBDA_ASYNC_PAYLOAD_BYTES} bytes)"
+                )
             await self._invoker.check(event)
             raise NotImplementedOperation(_ASYNC)
         invoked = await self._invoker.invoke(event)

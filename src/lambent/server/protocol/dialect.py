@@ -54,15 +54,18 @@ def request_id_headers(request_id: str) -> Headers:
 def message_key(shape: Shape | None, code: str) -> str:
     """Whether an error's text goes by `message` or `Message`: what the modelled shape says.
 
-    The front door's AccessDeniedException is in few models and says `Message`.
+    The front door's own errors, which are in few models, say `Message`.
     """
     if shape is None:
-        return "Message" if code == "AccessDeniedException" else "message"
+        return "Message" if code in _FRONT_DOOR else "message"
     names = shape.definition.members
     for name in names:
         if name.lower() == "message":
             return names[name].location_name or name
     return "message"
+
+
+_FRONT_DOOR = frozenset({"AccessDeniedException", "SerializationException"})
 
 
 def error_body(

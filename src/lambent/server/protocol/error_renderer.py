@@ -8,6 +8,7 @@ import msgspec
 
 from lambent.core.errors import AwsError, ValidationError
 from lambent.core.operations import Service
+from lambent.server.protocol.faults import SerializationError
 from lambent.server.protocol.operation import CompiledOperation
 from lambent.server.protocol.service import CompiledService
 from lambent.server.wire import WireResponse
@@ -24,15 +25,15 @@ def render_error(
 ) -> WireResponse:
     """The response to a request that failed. `operation` and `service_decl` are None where they are not known yet.
 
-    Constraint failures take the service's own code for them, and not the members that its other errors carry
-    (Lambda: `Type`). Responses to HEAD have no body.
+    Constraint failures take the service's own code for them. Neither they nor requests that could not be read get the
+    members that the service's own errors carry (Lambda: `Type`). Responses to HEAD have no body.
     """
     code = error.code
     members: dict[str, Any] = dict(error.members)
     if service_decl is not None:
         if isinstance(error, ValidationError):
             code = service_decl.validation_code or code
-        else:
+        elif not isinstance(error, SerializationError):
             members = {**service_decl.error_members, **members}
     shape = service.error_shape(code)
     if error.query_code is not None:

@@ -11,15 +11,6 @@ class SerializationError(AwsError):
     code = "SerializationException"
 
 
-class InvalidRequestContent(AwsError):
-    """What Lambda says instead of SerializationException (Lambda API Reference, InvalidRequestContentException)."""
-
-    code = "InvalidRequestContentException"
-
-    def __init__(self, message: str = "") -> None:
-        super().__init__(f"Could not parse request body into json: {message}")
-
-
 class MalformedInput(AwsError):
     """A query-protocol parameter that cannot be read."""
 

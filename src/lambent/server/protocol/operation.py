@@ -32,8 +32,7 @@ class CompiledOperation:
     def parse(self, request: WireRequest, labels: Mapping[str, str]) -> Params:
         """The input members of a request. `labels` are those that the service's `route` found (else empty).
 
-        Raises the protocol's AwsError for what cannot be read: SerializationException, MalformedInput, MalformedXML,
-        for Lambda's bodies InvalidRequestContentException.
+        Raises the protocol's AwsError for what cannot be read: SerializationException, MalformedInput, MalformedXML.
         """
         return self._parse(request, labels)
 

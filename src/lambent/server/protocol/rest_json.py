@@ -8,7 +8,7 @@ from typing import Any
 from lambent.core.errors import AwsError
 from lambent.server.protocol import event_stream, json_renderer, rest_input, rest_output, shapes
 from lambent.server.protocol.dialect import Codec, Dialect, error_body, request_id_headers
-from lambent.server.protocol.faults import InvalidRequestContent, SerializationError
+from lambent.server.protocol.faults import SerializationError
 from lambent.server.protocol.json_parser import JsonParsers
 from lambent.server.protocol.json_renderer import JsonRenderers
 from lambent.server.protocol.rest_output import Encode, header_text
@@ -25,10 +25,6 @@ class RestJson(Dialect):
         super().__init__(model)
         self._parsers = JsonParsers()
         self._renderers = JsonRenderers()
-        # Lambda has an error of its own for bodies that cannot be read.
-        self._body_fault: rest_input.Fault = (
-            InvalidRequestContent if InvalidRequestContent.code in model.shapes else SerializationError
-        )
 
     def compile(self, operation: OperationDef) -> Codec:
         """The closures of one operation."""
@@ -39,7 +35,7 @@ class RestJson(Dialect):
                 operation.http.request_uri,
                 self._parsers.body,
                 binding_fault=SerializationError,
-                body_fault=self._body_fault,
+                body_fault=SerializationError,
             ),
             rest_output.compile_render(
                 shapes.resolve(self.model, operation.output),

@@ -12,7 +12,7 @@ from botocore.parsers import create_parser
 from lambent.core.errors import AwsError, ValidationError
 from lambent.core.operations import Service
 from lambent.server.protocol import ServiceModels, render_error
-from lambent.server.protocol.faults import InvalidRequestContent
+from lambent.server.protocol.faults import SerializationError
 from lambent.server.wire import WireRequest, WireResponse
 
 MODELS = ServiceModels()
@@ -71,6 +71,17 @@ def test_lambda_constraint_failures_have_no_type() -> None:
     response = rendered("lambda", "rest-json", ValidationError("1 validation error detected: ..."), LAMBDA)
     assert ("x-amzn-ErrorType", "ValidationException") in response.headers
     assert json.loads(_bytes(response)) == {"message": "1 validation error detected: ..."}
+
+
+def test_requests_that_cannot_be_read_have_no_type() -> None:
+    response = rendered("lambda", "rest-json", SerializationError("Unexpected token"), LAMBDA)
+    assert ("x-amzn-ErrorType", "SerializationException") in response.headers
+    assert json.loads(_bytes(response)) == {"Message": "Unexpected token"}
+
+
+def test_a_modelled_member_of_none_is_left_out() -> None:
+    error = an_error("InvalidParameterValueException", members={"Type": None})
+    assert json.loads(_bytes(rendered("lambda", "rest-json", error, LAMBDA))) == {"message": "text"}
 
 
 def test_throttles_have_their_reason_and_their_header() -> None:
@@ -189,11 +200,10 @@ def test_unreadable_bodies() -> None:
         return caught.value
 
     malformed = fault("lambda", "CreateFunction", b"{nope")
-    assert isinstance(malformed, InvalidRequestContent)
-    assert malformed.message.startswith("Could not parse request body into json: ")
+    assert malformed.code == "SerializationException"
     wrong = fault("lambda", "CreateFunction", b'{"Timeout":"3"}')
-    assert wrong.message.endswith(": STRING_VALUE can not be converted to an Integer")
-    assert fault("lambda", "CreateFunction", b'{"Code":{"ZipFile":"?"}}').code == "InvalidRequestContentException"
+    assert wrong.message == "STRING_VALUE can not be converted to an Integer"
+    assert fault("lambda", "CreateFunction", b'{"Code":{"ZipFile":"?"}}').code == "SerializationException"
     assert fault("sqs", "SendMessage", b'{"MessageBody":5}').message == "NUMBER_VALUE can not be converted to a String"
     assert fault("sqs", "SendMessage", b"[]").message == "Start of list found where not expected"
     assert fault("sqs", "SendMessage", b'{"QueueUrl":{}}').code == "SerializationException"
