@@ -19,19 +19,18 @@ from lambent.core.clock import Clock
 from lambent.core.operations import Scope
 from lambent.core.tasks import Supervisor
 from lambent.execution import status
-from lambent.execution.admission import HostAdmission, HostRefusal, Reservation
+from lambent.execution.admission import HostAdmission
 from lambent.execution.aws_rates import AwsRates
 from lambent.execution.concurrency import CONCURRENCY_EXCEEDED, Admission, Concurrency, Refusal
 from lambent.execution.metrics import FunctionCounters, Metrics
 from lambent.execution.model import EnvironmentCredentials, FunctionVersion, InvokeRequest, InvokeResult, Throttled
 from lambent.execution.pool import Pool, PooledEnvironment, Started
 from lambent.execution.results import StreamedResult
+from lambent.execution.room import Room
 from lambent.sandbox.protocol import CannotRun, EnvironmentSpec, Invocation, Response, Sandbox, StartRefused
 
 MintCredentials = Callable[[FunctionVersion], EnvironmentCredentials]
 
-# How many idle environments of others give way to one start before it is refused.
-_EVICTIONS_PER_START: Final = 4
 # After `drain` has killed what would not end: how long the callers' answers may take to get out.
 _LAST_ANSWERS_S: Final = 1.0
 
@@ -66,6 +65,7 @@ class LocalEngine:
         self._endpoint_url = endpoint_url
         self._mint_credentials = mint_credentials
         self._host = host
+        self._room = Room(host, self._node_clock, self._idle_longest)
         self._idle_timeout_s = idle_timeout_s
         self._new_uuid = new_uuid
         self._new_hex = new_hex
@@ -269,10 +269,12 @@ class LocalEngine:
         )
         return pool
 
-    async def _launch(self, function: FunctionVersion) -> Started:
+    async def _launch(self, function: FunctionVersion, wanted: Callable[[], bool]) -> Started | None:
         if self._rates is not None:
             self._rates.admit_environment(function.arn)
-        reservation = await self._reserve(function)
+        reservation = await self._room.reserve(function, wanted)
+        if reservation is None:
+            return None
         credentials = self._mint_credentials(function)
         try:
             environment = await self._sandbox.start(self._spec(function, credentials.variables))
@@ -284,18 +286,6 @@ class LocalEngine:
             raise
         reservation.started()
         return Started(environment, reservation, credentials.revoke)
-
-    async def _reserve(self, function: FunctionVersion) -> Reservation:
-        """Room on this machine, where need be that of environments that only wait. Raises Throttled."""
-        evictions_left = _EVICTIONS_PER_START
-        while isinstance(room := self._host.try_reserve(function.key, function.memory_mb), HostRefusal):
-            oldest = self._idle_longest()
-            if room.kind == "starts" or oldest is None or not evictions_left:
-                raise Throttled(CONCURRENCY_EXCEEDED, room.detail, retry_after_s=1)
-            evictions_left -= 1
-            await oldest.evict_oldest()
-            self._host.expire_reading()
-        return room
 
     def _idle_longest(self) -> Pool | None:
         """The pool with the environment that has been idle longest."""

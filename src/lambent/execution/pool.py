@@ -77,7 +77,8 @@ class PooledEnvironment:
         self.failed = False
 
 
-Launch = Callable[[FunctionVersion], Awaitable[Started]]
+# Called with the version and a question to ask after any wait: whether the environment is still wanted. None if not.
+Launch = Callable[[FunctionVersion, Callable[[], bool]], Awaitable[Started | None]]
 
 
 class Pool:
@@ -232,7 +233,7 @@ class Pool:
 
     async def _run_start(self) -> None:
         try:
-            started = await self._launch(self.function)
+            started = await self._launch(self.function, self._wants_start)
         except asyncio.CancelledError:
             self.counts[State.STARTING] -= 1
             raise
@@ -241,9 +242,17 @@ class Pool:
             self._fail_newest(error)
             self._check_empty()
             return
+        if started is None:
+            self.counts[State.STARTING] -= 1
+            self._check_empty()
+            return
         pooled = PooledEnvironment(started)
         self._live.add(pooled)
         self._offer(pooled)
+
+    def _wants_start(self) -> bool:
+        """Whether some event has no other start to wait for: it may have been served by a busy environment."""
+        return len(self._waiters) >= self.counts[State.STARTING]
 
     def _fail_newest(self, error: Exception) -> None:
         # The events that wait longer have starts of their own, or get what this one would have got.

@@ -481,6 +481,54 @@ async def test_busy_environments_of_others_do_not_give_way(clock: VirtualClock) 
     await event
 
 
+async def test_a_burst_waits_for_its_turn_to_start(clock: VirtualClock) -> None:
+    gate = Gate()
+    sandbox = FakeSandbox(gate)
+    rules = HostRules(starts_per_s=100, starting=20)
+    lambent = engine(sandbox, clock, host=host(clock, rules=rules))
+    events = [asyncio.ensure_future(run(lambent)) for _ in range(200)]
+    await clock.settle()
+    assert len(sandbox.environments) == 100
+    await clock.advance(1.1)
+    assert len(sandbox.environments) == 200
+    gate.open.set()
+    await asyncio.gather(*events)
+    await lambent.drain(1)
+
+
+async def test_the_wait_for_a_turn_is_short(clock: VirtualClock) -> None:
+    sandbox = FakeSandbox()
+    sandbox.gate.clear()
+    rules = HostRules(starts_per_s=100, starting=3)
+    lambent = engine(sandbox, clock, host=host(clock, rules=rules))
+    events = [asyncio.ensure_future(run(lambent)) for _ in range(10)]
+    await clock.advance(1.9)
+    assert not any(event.done() for event in events)
+    await clock.advance(0.2)
+    throttled = [event.exception() for event in events if event.done()]
+    assert len(throttled) == 7
+    assert all(
+        isinstance(error, Throttled) and "3 environments are already starting" in str(error) for error in throttled
+    )
+    sandbox.gate.set()
+    await clock.settle()
+    assert len([event for event in events if event.done() and event.exception() is None]) == 3
+
+
+async def test_what_is_served_meanwhile_starts_nothing(clock: VirtualClock) -> None:
+    sandbox = FakeSandbox()
+    sandbox.gate.clear()
+    rules = HostRules(starts_per_s=100, starting=3)
+    lambent = engine(sandbox, clock, host=host(clock, rules=rules))
+    events = [asyncio.ensure_future(run(lambent)) for _ in range(50)]
+    await clock.settle()
+    sandbox.gate.set()
+    await asyncio.gather(*events)
+    await clock.advance(1)
+    assert len(sandbox.environments) < 10
+    assert environments(lambent) == {"idle": len(sandbox.environments)}
+
+
 async def test_only_strict_aws_limits_how_fast_a_function_grows(clock: VirtualClock) -> None:
     for strict, served in ((True, 1000), (False, 1010)):
         sandbox = FakeSandbox(Gate())

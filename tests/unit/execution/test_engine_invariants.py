@@ -11,11 +11,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lambent.execution.admission import HostRules
 from lambent.execution.model import Throttled
 from lambent.execution.pool import TRANSITIONS, State
 from lambent.sandbox.protocol import CannotRun, Invocation, StartRefused
 from lambent.testing.clock import VirtualClock
-from tests.unit.execution.fakes import FakeEnvironment, FakeResponse, FakeSandbox, engine, function, request
+from tests.unit.execution.fakes import FakeEnvironment, FakeResponse, FakeSandbox, engine, function, host, request
 
 
 class World:
@@ -24,7 +25,9 @@ class World:
     def __init__(self) -> None:
         self.clock = VirtualClock()
         self.sandbox = FakeSandbox(self.behave)
-        self.engine = engine(self.sandbox, self.clock, idle_timeout_s=20, account_concurrency=6)
+        # Few may start at a time, so that starts wait, are given up, and are refused.
+        admission = host(self.clock, rules=HostRules(starts_per_s=1000, starting=2))
+        self.engine = engine(self.sandbox, self.clock, idle_timeout_s=20, account_concurrency=6, host=admission)
         self.calls: list[asyncio.Future[Any]] = []
         self.revision = {"a": 1, "b": 1}
         self.next = ("answer", 1.0)
