@@ -26,10 +26,12 @@ from lambent.iam.roles import Roles
 from lambent.internal_api import InternalApi
 from lambent.lambda_ import migrations as lambda_migrations
 from lambent.lambda_ import room as lambda_room
+from lambent.logs import api as logs_api
 from lambent.logs import store as logs_store
 from lambent.logs.news import News
 from lambent.logs.query import LogReader
 from lambent.logs.sink import DatabaseLogSink
+from lambent.logs.sweeper import Sweeper
 from lambent.sandbox.local import ProcessSandbox
 from lambent.sandbox.protocol import Sandbox
 from lambent.server.credentials import Credentials
@@ -110,6 +112,9 @@ class Platform:
         sink = DatabaseLogSink(logs_database, clock=clock, news=news, quota_bytes=config.log_quota_bytes)
         sink.start()
         parts.push_async_callback(sink.close)
+        sweeper = Sweeper(logs_database, clock)
+        sweeper.start()
+        parts.push_async_callback(sweeper.close)
 
         credentials = read_credentials(config, clock)
         # Environments are real processes: their deadlines are real, whatever the clock of the platform.
@@ -151,6 +156,7 @@ class Platform:
         self.registry.add_all(functions.operations)
         self.registry.add_all(iam_api.operations(control, clock))
         self.registry.add_all(sts_api.operations(credentials, Roles(control)))
+        self.registry.add_all(logs_api.operations(logs_database, clock, sink=sink, news=news, sweeper=sweeper))
 
         endpoint = Endpoint(config=config, registry=self.registry, credentials=credentials, clock=clock)
         InternalApi(

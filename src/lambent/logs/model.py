@@ -24,9 +24,13 @@ EVENT_OVERHEAD_BYTES: Final = 26
 
 
 class LogRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One stored event. `sequence` counts the events of its stream; `ingested_ms` is when it was stored."""
+    """One stored event. `sequence` counts the events of its stream; `ingested_ms` is when it was stored.
+
+    `stream_id` is never given out again, also when a stream of the same name is made anew.
+    """
 
     stream: str
+    stream_id: int
     timestamp_ms: int
     ingested_ms: int
     sequence: int

@@ -104,6 +104,11 @@ class DatabaseLogSink:
         if error is not None:
             raise error
 
+    async def make_room(self, disk_bytes: int) -> None:
+        """Remove the oldest chunks of all while the logs (now at `disk_bytes`) are over the quota."""
+        while disk_bytes > self._quota_bytes:
+            disk_bytes = await self._database.run(_remove_slice)
+
     async def close(self) -> None:
         """Stop the background flushing and store what is queued; what the disk refuses now is lost, and logged so."""
         async with self._flushing:  # never in the middle of a unit
@@ -145,8 +150,7 @@ class DatabaseLogSink:
                     stored.add((chunk.scope, chunk.group))
         finally:
             self._news.announce(stored)
-        while disk_bytes > self._quota_bytes:
-            disk_bytes = await self._database.run(_remove_slice)
+        await self.make_room(disk_bytes)
 
     async def _run(self) -> None:
         failing = False

@@ -7,17 +7,17 @@ Time order within a group or stream is by `last_ms`: going down that index, no l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from lambent.core.operations import Scope
-from lambent.logs.model import Chunk, LogRecord, unpack
+from lambent.logs.model import CHUNK_SPAN_MS, Chunk, LogRecord, unpack
 from lambent.storage.database import Row, Transaction
 from lambent.storage.migrations import Migration
 
-# What a chunk takes on disk beside its body: its row and its entries in two indexes.
-CHUNK_OVERHEAD_BYTES: Final = 160
+# What a chunk takes on disk beside its body: its row and its entries in four indexes.
+CHUNK_OVERHEAD_BYTES: Final = 220
 
 MIGRATIONS: Final = (
     Migration(
@@ -66,6 +66,21 @@ MIGRATIONS: Final = (
             "INSERT INTO log_totals VALUES (1, 1, 0)",
         ),
     ),
+    Migration(
+        room="logs",
+        version=2,
+        statements=(
+            "ALTER TABLE log_groups ADD COLUMN retention_days INTEGER",
+            "ALTER TABLE log_groups ADD COLUMN tags TEXT NOT NULL DEFAULT '{}'",
+            # Made by CreateLogStream: stays when it has become empty.
+            "ALTER TABLE log_streams ADD COLUMN kept INTEGER NOT NULL DEFAULT 0",
+            "CREATE INDEX log_streams_by_time ON log_streams (group_id, last_event_ms, name)",
+            "CREATE INDEX log_chunks_by_group_start ON log_chunks (group_id, first_ms, id)",
+            "CREATE INDEX log_chunks_by_stream_start ON log_chunks (stream_id, first_ms, id)",
+            # Groups and streams (stream_id not 0) that are deleted, but whose chunks are still there.
+            "CREATE TABLE log_removals (id INTEGER PRIMARY KEY, group_id INTEGER NOT NULL, stream_id INTEGER NOT NULL)",
+        ),
+    ),
 )
 
 
@@ -74,7 +89,9 @@ class StoredChunk(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int
     stream: str
+    stream_id: int
     first_sequence: int
+    first_ms: int
     last_ms: int
     ingested_ms: int
     body: bytes
@@ -83,6 +100,7 @@ class StoredChunk(msgspec.Struct, frozen=True, kw_only=True):
         return [
             LogRecord(
                 stream=self.stream,
+                stream_id=self.stream_id,
                 timestamp_ms=timestamp_ms,
                 ingested_ms=self.ingested_ms,
                 sequence=sequence,
@@ -103,7 +121,8 @@ def append(tx: Transaction, chunks: Sequence[Chunk], now_ms: int) -> int:
         if group is None:
             group_id, next_id = next_id, next_id + 1
             tx.execute(
-                "INSERT INTO log_groups VALUES (?, ?, ?, ?, ?, 0)",
+                "INSERT INTO log_groups (id, account, region, name, created_ms, stored_bytes)"
+                " VALUES (?, ?, ?, ?, ?, 0)",
                 (group_id, chunk.scope.account, chunk.scope.region, chunk.group, now_ms),
             )
         else:
@@ -114,7 +133,9 @@ def append(tx: Transaction, chunks: Sequence[Chunk], now_ms: int) -> int:
         if stream is None:
             stream_id, next_id, sequence = next_id, next_id + 1, 0
             tx.execute(
-                "INSERT INTO log_streams VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO log_streams"
+                " (id, group_id, name, created_ms, last_event_ms, last_ingestion_ms, next_sequence)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (stream_id, group_id, chunk.stream, now_ms, chunk.last_ms, now_ms, chunk.events),
             )
         else:
@@ -153,24 +174,49 @@ def remove_oldest(tx: Transaction, limit: int) -> int:
 
     A stream whose environment still writes comes back with its next line.
     """
-    rows = tx.all(
-        "SELECT id, group_id, stream_id, size_bytes, disk_bytes FROM log_chunks ORDER BY id LIMIT ?", (limit,)
-    )
-    next_id, disk_bytes = _totals(tx)
-    if not rows:
-        return disk_bytes
-    tx.execute("DELETE FROM log_chunks WHERE id <= ?", (rows[-1]["id"],))
+    rows = tx.all(f"{_SIZES} ORDER BY id LIMIT ?", (limit,))
+    forget(tx, rows)
+    return disk_bytes(tx)
+
+
+def remove_expired(tx: Transaction, group_id: int, before_ms: int, limit: int) -> int:
+    """Remove `limit` chunks of a group that ended before `before_ms`, and streams left without any; how many went."""
+    rows = tx.all(f"{_SIZES} WHERE group_id = ? AND last_ms < ? ORDER BY last_ms LIMIT ?", (group_id, before_ms, limit))
+    forget(tx, rows)
+    return len(rows)
+
+
+def forget(tx: Transaction, rows: Sequence[Row]) -> None:
+    """Remove the chunks in `rows` (of `_SIZES`), and streams that nobody made by hand and that are left empty."""
     removed: dict[int, int] = {}
+    freed_bytes = 0
     for row in rows:
+        tx.execute("DELETE FROM log_chunks WHERE id = ?", (row["id"],))
         removed[row["group_id"]] = removed.get(row["group_id"], 0) + row["size_bytes"]
-        disk_bytes -= row["disk_bytes"]
+        freed_bytes += row["disk_bytes"]
     for group_id, size_bytes in removed.items():
         tx.execute("UPDATE log_groups SET stored_bytes = stored_bytes - ? WHERE id = ?", (size_bytes, group_id))
     for stream_id in {row["stream_id"] for row in rows}:
         if tx.one("SELECT id FROM log_chunks WHERE stream_id = ? LIMIT 1", (stream_id,)) is None:
-            tx.execute("DELETE FROM log_streams WHERE id = ?", (stream_id,))
-    tx.execute("UPDATE log_totals SET next_id = ?, disk_bytes = ?", (next_id, disk_bytes))
-    return disk_bytes
+            tx.execute("DELETE FROM log_streams WHERE id = ? AND kept = 0", (stream_id,))
+    tx.execute("UPDATE log_totals SET disk_bytes = disk_bytes - ?", (freed_bytes,))
+
+
+_SIZES: Final = "SELECT id, group_id, stream_id, size_bytes, disk_bytes FROM log_chunks"
+
+
+def chunks_of(tx: Transaction, group_id: int, stream_id: int, limit: int) -> list[Row]:
+    """Some chunks of a group, or with a `stream_id` other than 0 of that stream, for `forget`."""
+    if stream_id:
+        return tx.all(f"{_SIZES} WHERE stream_id = ? LIMIT ?", (stream_id, limit))
+    return tx.all(f"{_SIZES} WHERE group_id = ? LIMIT ?", (group_id, limit))
+
+
+def take_id(tx: Transaction) -> int:
+    """An id that no group, stream or chunk has had before."""
+    next_id, _ = _totals(tx)
+    tx.execute("UPDATE log_totals SET next_id = ?", (next_id + 1,))
+    return next_id
 
 
 def disk_bytes(tx: Transaction) -> int:
@@ -201,7 +247,7 @@ def find_group(tx: Transaction, scope: Scope, name: str) -> int | None:
 
 
 _CHUNK: Final = (
-    "SELECT c.id, s.name AS stream, c.first_sequence, c.last_ms, c.ingested_ms, c.body"
+    "SELECT c.id, s.name AS stream, c.stream_id, c.first_sequence, c.first_ms, c.last_ms, c.ingested_ms, c.body"
     " FROM log_chunks c JOIN log_streams s ON s.id = c.stream_id"
 )
 
@@ -224,6 +270,50 @@ def chunks_before(
         (group_id, since_ms, last_ms, chunk_id, limit),
     )
     return [_stored(row) for row in rows]
+
+
+class Head(NamedTuple):
+    """A chunk without its events; `at_ms` is when it begins, reading backwards when it ends."""
+
+    id: int
+    stream: str
+    at_ms: int
+
+
+def heads(
+    tx: Transaction,
+    *,
+    group_id: int,
+    stream_id: int,
+    since_ms: int,
+    until_ms: int,
+    beyond: tuple[int, int] | None,
+    forward: bool,
+    limit: int,
+) -> list[Head]:
+    """The chunks of a group (of one stream, where `stream_id` is not 0) that may hold events of a time span.
+
+    Forward they come in the order in which they begin, backwards in that in which they end, beyond (`at_ms`, `id`).
+    """
+    of, owner = ("stream_id", stream_id) if stream_id else ("group_id", group_id)
+    at, order, sign = ("first_ms", "ASC", ">") if forward else ("last_ms", "DESC", "<")
+    # A chunk spans CHUNK_SPAN_MS at most, so those that begin long before the span need not be looked at.
+    low, high = max(-1, since_ms - CHUNK_SPAN_MS), min(until_ms + CHUNK_SPAN_MS, 2**62)
+    at_ms, chunk_id = beyond or ((low, -1) if forward else (high, 2**62))
+    rows = tx.all(
+        f"SELECT c.id, s.name, c.{at} FROM log_chunks c CROSS JOIN log_streams s ON s.id = c.stream_id"
+        f" WHERE c.{of} = ? AND (c.{at}, c.id) {sign} (?, ?) AND c.{at} BETWEEN ? AND ?"
+        " AND +c.first_ms <= ? AND +c.last_ms >= ?"
+        f" ORDER BY c.{at} {order}, c.id {order} LIMIT ?",
+        (owner, at_ms, chunk_id, low, high, until_ms, since_ms, limit),
+    )
+    return [Head(row[0], row[1], row[2]) for row in rows]
+
+
+def read_chunks(tx: Transaction, ids: Sequence[int]) -> list[StoredChunk]:
+    """The chunks with these ids (few), in no order."""
+    places = ", ".join("?" * len(ids))
+    return [_stored(row) for row in tx.all(f"{_CHUNK} WHERE c.id IN ({places})", tuple(ids))]
 
 
 def _totals(tx: Transaction) -> tuple[int, int]:
