@@ -8,7 +8,7 @@
 const fs = require('fs');
 const nodeModule = require('module');
 const path = require('path');
-const { pathToFileURL } = require('url');
+const { fileURLToPath, pathToFileURL } = require('url');
 
 /** Use the import map in this file, or none, and NODE_PATH. */
 function install(mapFile) {
@@ -20,7 +20,8 @@ function install(mapFile) {
 function hooks(resolver) {
   return {
     resolve(specifier, context, next) {
-      const mapped = resolver.map(specifier, context.parentURL);
+      let mapped = resolver.map(specifier, context.parentURL);
+      if (mapped.startsWith('file:') && context.conditions?.includes('require')) mapped = fileURLToPath(mapped);
       try {
         return next(mapped, context);
       } catch (error) {
