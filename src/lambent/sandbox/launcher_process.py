@@ -37,11 +37,16 @@ from typing import Any, NoReturn
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 WATCH_INTERVAL_MS = 50
+# Nothing stops what an event left running in the background, so an idle environment is looked at too.
+IDLE_WATCH_INTERVAL_MS = 5000
 PEAK_STEP_BYTES = 1 << 20
 CHANNEL_FD = 3
 MAX_MESSAGE_BYTES = 1 << 17
 # AWS documentation, "Lambda quotas": file descriptors. The other limits are as recorded inside real environments.
 FILE_DESCRIPTORS = 1024
+# Likewise "Lambda quotas": processes and threads, of which only processes are counted here. Past it AWS lets no more be
+# made; here the environment ends.
+PROCESSES = 1024
 OOM_SCORE = b"500"  # when the machine runs out of memory, functions go before the server
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -115,9 +120,8 @@ def proportional_bytes(pid: int) -> int:
     return resident_bytes(pid)
 
 
-def tree_bytes(pid: int, limit_bytes: int) -> int:
-    """Memory of all processes below `pid`: resident, and only when that is over the limit the dearer exact sum."""
-    pids = descendants(pid)
+def bytes_of(pids: list[int], limit_bytes: int) -> int:
+    """Memory of these processes: resident, and only when that is over the limit the dearer exact sum."""
     total = sum(map(resident_bytes, pids))
     if total > limit_bytes and len(pids) > 1:
         total = sum(map(proportional_bytes, pids))
@@ -184,7 +188,8 @@ class Supervisor:
         poll.register(self.control.fileno(), select.POLLIN)
         poll.register(wakeup, select.POLLIN)
         while True:
-            ready = dict(poll.poll(WATCH_INTERVAL_MS if self.watching and self.runtime else None))
+            interval_ms = WATCH_INTERVAL_MS if self.watching else IDLE_WATCH_INTERVAL_MS
+            ready = dict(poll.poll(interval_ms if self.runtime else None))
             if wakeup in ready:
                 _drain(wakeup)
                 _reap(self.reaped)
@@ -193,7 +198,7 @@ class Supervisor:
                 self.reaped.clear()
             if self.control.fileno() in ready:
                 self.obey()
-            if self.watching and self.runtime:
+            if self.runtime and (self.watching or not ready):
                 self.measure()
 
     def obey(self) -> None:
@@ -255,7 +260,11 @@ class Supervisor:
         self.runtime = pid
 
     def measure(self) -> None:
-        total = tree_bytes(os.getpid(), self.limit_bytes)
+        pids = descendants(os.getpid())
+        if len(pids) > PROCESSES:
+            self.ended(out_of_memory=False)
+            return
+        total = bytes_of(pids, self.limit_bytes)
         if total > self.peak_bytes:
             self.peak_bytes = total
         if total > self.limit_bytes:

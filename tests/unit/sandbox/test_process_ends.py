@@ -243,3 +243,27 @@ async def test_many_environments_at_once(bench: Bench) -> None:
     assert before - len(os.listdir("/proc/self/fd")) == 20 * 3
     with contextlib.suppress(psutil.NoSuchProcess):
         await wait_until(lambda: _children_of_launchers(bench) == 0)
+
+
+async def test_what_an_event_leaves_running_is_watched(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that grows behind the back of an answered event."""
+    script = bench.root / "launcher_process.py"
+    text = Path(launcher_process.__file__).read_text()
+    script.write_text(text.replace("IDLE_WATCH_INTERVAL_MS = 5000", "IDLE_WATCH_INTERVAL_MS = 100"))
+    monkeypatch.setattr(launcher_process, "__file__", str(script))
+    source = (
+        "import os, time\n"
+        "def handler(e, c):\n"
+        "    if os.fork() == 0:\n"
+        "        kept = []\n"
+        "        while True:\n"
+        "            kept.append(b'x' * 10_000_000)\n"
+        "            time.sleep(0.02)\n"
+        "    return os.getpid()\n"
+    )
+    environment = await bench.start(source)
+    _, pid = await ask(environment)
+    await wait_until(lambda: environment._process is None)
+    assert not alive(pid)
+    error, again = await ask(environment)
+    assert (error, again != pid) == (None, True)
