@@ -152,6 +152,37 @@ async def test_broken_stream(runtime: Runtime) -> None:
     assert runtime.heard.events[1] == ("failed", "Function.Oops", b"{}")
 
 
+@pytest.mark.parametrize(
+    ("frames", "heard"),
+    [
+        ([(b"A", "typed", b"1")], ("answered", "x", b"1")),
+        ([(b"E", "typed", b"{}")], ("failed", "x", b"{}")),
+        ([(b"H", "text", b""), (b"Z", "peak", b"")], ("stream ended",)),
+        ([(b"H", "text", b""), (b"B", "typed", b"{}")], ("failed", "x", b"{}")),
+    ],
+)
+async def test_answer_of_a_runtime_that_stays_busy(
+    runtime: Runtime, frames: list[tuple[bytes, str, bytes]], heard: tuple[object, ...]
+) -> None:
+    transport = await runtime.running()
+    heads = {"typed": peak(1) + text(b"x"), "text": text(b"x"), "peak": peak(1)}
+    *before, last = [(kind, heads[head] + body) for kind, head, body in frames]
+    for kind, body in before:
+        await runtime.send(kind, body)
+    await runtime.send(b"K")
+    await runtime.send(*last)
+    await runtime.heard.wait_for(*heard)
+    assert runtime.session.state is RuntimeState.RESPONSE_SENT
+    assert ("ready",) not in runtime.heard.events
+    await runtime.send(b"R", peak(1))
+    await runtime.heard.wait_for("ready")
+    # The next answer is an ordinary one again.
+    transport.deliver(invocation())
+    runtime.heard.events.clear()
+    await runtime.send(b"A", peak(1) + text(b"x") + b"2")
+    await runtime.heard.wait_for("ready")
+
+
 async def test_slow_caller_pauses_the_stream(runtime: Runtime) -> None:
     transport = await runtime.running()
     await runtime.send(b"H", text(b"x"))

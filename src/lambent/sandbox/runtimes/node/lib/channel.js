@@ -11,7 +11,7 @@
 const fs = require('fs');
 
 const READ_BYTES = 65536;
-const LOG_BYTES = 262144; // the largest event of CloudWatch Logs; frames of output are no larger either
+const LOG_BYTES = 262143; // the largest event of CloudWatch Logs with its line end; no frame of output is larger
 const PENDING_LOG_BYTES = 1 << 20;
 const MAX_RETRY_MS = 16;
 
