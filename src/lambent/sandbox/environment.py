@@ -150,7 +150,8 @@ class ExecutionEnvironment:
                 verdict = failures.exited(describe_exit(how))
         if self._ready is not None and not self._ready.done():
             if self._init_error is None:
-                self._init_error = _InitError(error_type=verdict.error_type, failure=verdict)
+                timeout = verdict.error_type == failures.TIMED_OUT
+                self._init_error = _InitError(error_type=verdict.error_type, failure=verdict, timeout=timeout)
             self._ready.set_result(None)
         elif self._run is not None and self._run.delivered:
             self._fail(verdict)

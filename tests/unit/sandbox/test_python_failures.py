@@ -238,6 +238,7 @@ async def test_slow_init_runs_again_under_the_timeout_of_the_event(
     assert "Phase: init\tStatus: timeout\n" in bench.logs.text
     _error, body = await ask(environment, timeout_s=0.2)
     assert body["errorType"] == "Sandbox.Timedout"
+    assert "Phase: invoke\tStatus: timeout\n" in bench.logs.text
     assert await ask(environment, timeout_s=30) == (None, "slow")
 
 
