@@ -10,6 +10,7 @@ import msgspec
 
 from lambent.core.errors import AwsError, InternalFailure, NotImplementedOperation, UnknownOperation
 from lambent.server.gate import Refusal
+from lambent.server.protocol import cbor, rpc_v2_cbor
 from lambent.server.wire import WireResponse
 
 
@@ -94,13 +95,15 @@ def refused(refusal: Refusal, *, request_id: str) -> WireResponse:
 
 
 def outside(error: AwsError, headers: Mapping[str, str], *, service: str | None, request_id: str) -> WireResponse:
-    """An error where no service's model is at hand: XML for S3 and the query protocol, JSON for everything else."""
+    """An error where no service's model is at hand: XML for S3 and the query protocol, CBOR for RPC v2, else JSON."""
     if service == "s3":
         return _xml_error(error, request_id=request_id, bare=True)
     if "x-amz-target" not in headers and headers.get("content-type", "").startswith(
         "application/x-www-form-urlencoded"
     ):
         return _xml_error(error, request_id=request_id)
+    if rpc_v2_cbor.spoken_in(headers):
+        return _cbor_error(error, request_id=request_id)
     return json_error(error, request_id=request_id)
 
 
@@ -119,6 +122,16 @@ def json_error(error: AwsError, *, request_id: str) -> WireResponse:
     ]
     body = {"__type": error.code, "message": error.message, **error.members}
     return WireResponse(status=error.status, headers=headers, body=msgspec.json.encode(body))
+
+
+def _cbor_error(error: AwsError, *, request_id: str) -> WireResponse:
+    headers = [
+        ("Content-Type", "application/cbor"),
+        (rpc_v2_cbor.HEADER, rpc_v2_cbor.HEADER_VALUE),
+        ("x-amzn-RequestId", request_id),
+    ]
+    body = {"__type": error.code, "message": error.message, **error.members}
+    return WireResponse(status=error.status, headers=headers, body=cbor.encode(body))
 
 
 def _xml_error(error: AwsError, *, request_id: str, bare: bool = False) -> WireResponse:

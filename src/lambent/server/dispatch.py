@@ -10,7 +10,7 @@ from lambent.core.clock import Clock
 from lambent.core.errors import AwsError, UnknownOperation
 from lambent.core.ids import IdSource
 from lambent.core.operations import Reply, RequestContext
-from lambent.server import answers, auth_errors, authenticator, routing
+from lambent.server import answers, auth_errors, authenticator, compression, routing
 from lambent.server.asgi import BodyTooLarge, ClientGone, Incoming
 from lambent.server.authenticator import Authenticator
 from lambent.server.claims import Claim
@@ -157,6 +157,8 @@ class _Call:
             # The action is in the form.
             form = await self._read(service.declaration.max_body_bytes, None)
             self._verify(form)
+            if compression.is_gzipped(incoming.headers):
+                form = _unpacked(form, service.declaration.max_body_bytes, None)
             head = _with_body(head, form)
         try:
             compiled, labels = service.compiled.find(head)
@@ -173,6 +175,8 @@ class _Call:
         self._declared = True
         if form is None:
             body = await self._body(pipeline, streaming=compiled.streaming_input)
+            if compiled.gzipped_input and isinstance(body, bytes) and compression.is_gzipped(incoming.headers):
+                body = _unpacked(body, pipeline.max_body_bytes, pipeline)
             if body:
                 head = _with_body(head, body)
         params = compiled.parse(head, labels)
@@ -278,6 +282,13 @@ def _too_large(limit_bytes: int, pipeline: Pipeline | None) -> Exception:
     if pipeline is not None and pipeline.operation.too_large is not None:
         return pipeline.operation.too_large()
     return answers.RequestEntityTooLarge(limit_bytes, "requested" if pipeline is None else pipeline.operation.name)
+
+
+def _unpacked(body: bytes, limit_bytes: int, pipeline: Pipeline | None) -> bytes:
+    try:
+        return compression.gunzip(body, limit_bytes)
+    except BodyTooLarge:
+        raise _too_large(limit_bytes, pipeline) from None
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:

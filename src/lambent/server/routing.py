@@ -1,8 +1,8 @@
 """Which service a request asks for.
 
-An `X-Amz-Target` header names it; else the credential scope does (by signing name, which is not always botocore's
-name for the service); else the Host; else the query protocol's API version; else the shape of the path. Which
-operation of the service is meant, its protocol says.
+An `X-Amz-Target` header names it, or the path of an RPC v2 request; else the credential scope does (by signing name,
+which is not always botocore's name for the service); else the Host; else the query protocol's API version; else the
+shape of the path. Which operation of the service is meant, its protocol says.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from lambent.server import hosts
+from lambent.server.protocol import rpc_v2_cbor
 
 # Signing names (and endpoint prefixes, as hosts have them) that are not botocore's name of the service.
 SIGNING_NAMES: Mapping[str, str] = {
@@ -81,6 +82,11 @@ def service_name(headers: Mapping[str, str], path: str, query: str, *, signing_n
     target = headers.get("x-amz-target")
     if target is not None:
         named = TARGET_PREFIXES.get(target.rpartition(".")[0])
+        if named is not None:
+            return named
+    elif path.startswith("/service/") and rpc_v2_cbor.spoken_in(headers):
+        rpc_target = rpc_v2_cbor.target_of(path)
+        named = None if rpc_target is None else TARGET_PREFIXES.get(rpc_target[0])
         if named is not None:
             return named
     if signing_name is not None:

@@ -111,6 +111,15 @@ def test_compatibility_page() -> None:
         ({"path": "/2017-03-31/tags/arn"}, "lambda"),
         ({"path": "/2015-03-31/other"}, None),
         ({"path": "/bucket/functions"}, None),
+        (
+            {
+                "path": "/service/GraniteServiceVersion20100801/operation/ListMetrics",
+                "headers": {"smithy-protocol": "rpc-v2-cbor"},
+            },
+            "cloudwatch",
+        ),
+        ({"path": "/service/Unheard/operation/X", "headers": {"smithy-protocol": "rpc-v2-cbor"}}, None),
+        ({"path": "/service/GraniteServiceVersion20100801/operation/ListMetrics", "signing_name": "s3"}, "s3"),
         ({}, None),
     ],
 )

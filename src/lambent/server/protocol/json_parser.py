@@ -54,7 +54,11 @@ class JsonParsers:
             return _list(self.value(shape.member))
         if shape.type == "map":
             return _map(self.value(shape.value))
-        return _SCALARS[shape.type]
+        return self.scalar(shape.type)
+
+    def scalar(self, type_name: str) -> Convert:
+        """A converter of a string, number, boolean, timestamp or blob."""
+        return _SCALARS[type_name]
 
     def structure(self, shape: Shape) -> Convert:
         """A converter of a structure, made once a service and safe for structures that hold themselves."""
@@ -122,7 +126,7 @@ def _same(value: Any) -> Any:
 def _string(value: Any) -> str:
     if type(value) is str:
         return value
-    raise Unreadable(_not_convertible(value, "String"))
+    raise Unreadable(not_convertible(value, "String"))
 
 
 def _integer(value: Any) -> int:
@@ -130,7 +134,7 @@ def _integer(value: Any) -> int:
         return scalars.check_integer(value)
     if type(value) is float and value.is_integer():
         return scalars.check_integer(int(value))
-    raise Unreadable(_not_convertible(value, "Integer"))
+    raise Unreadable(not_convertible(value, "Integer"))
 
 
 def _double(value: Any) -> float:
@@ -141,13 +145,13 @@ def _double(value: Any) -> float:
             raise Unreadable("the number is out of the range of a double") from None
     if type(value) is str and value in ("NaN", "Infinity", "-Infinity"):
         return scalars.parse_float(value)
-    raise Unreadable(_not_convertible(value, "Double"))
+    raise Unreadable(not_convertible(value, "Double"))
 
 
 def _boolean(value: Any) -> bool:
     if type(value) is bool:
         return value
-    raise Unreadable(_not_convertible(value, "Boolean"))
+    raise Unreadable(not_convertible(value, "Boolean"))
 
 
 def _timestamp(value: Any) -> float:
@@ -155,13 +159,13 @@ def _timestamp(value: Any) -> float:
         return scalars.check_timestamp(value)
     if type(value) is str:
         return scalars.parse_timestamp(value)
-    raise Unreadable(_not_convertible(value, "Timestamp"))
+    raise Unreadable(not_convertible(value, "Timestamp"))
 
 
 def _blob(value: Any) -> bytes:
     if type(value) is str:
         return scalars.parse_base64(value)
-    raise Unreadable(_not_convertible(value, "ByteBuffer"))
+    raise Unreadable(not_convertible(value, "ByteBuffer"))
 
 
 _SCALARS: dict[str, Convert] = {
@@ -189,7 +193,8 @@ def _token(value: Any) -> str:
     return "STRING_VALUE" if isinstance(value, str) else "NUMBER_VALUE"
 
 
-def _not_convertible(value: Any, wanted: str) -> str:
+def not_convertible(value: Any, wanted: str) -> str:
+    """What AWS says of a value of the wrong type."""
     if isinstance(value, dict):
         return "Start of structure or map found where not expected."
     if isinstance(value, list):

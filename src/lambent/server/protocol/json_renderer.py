@@ -36,6 +36,10 @@ class JsonRenderers:
             return _list(self.value(shape.member))
         if shape.type == "map":
             return _map(self.value(shape.value))
+        return self.scalar(shape)
+
+    def scalar(self, shape: Shape) -> Convert | None:
+        """A converter of a string, number, boolean, timestamp or blob; None where the value is already right."""
         if shape.type == "timestamp":
             timestamp_format = (shape.timestamp_format or "unixTimestamp").lower()
             if timestamp_format == "unixtimestamp":

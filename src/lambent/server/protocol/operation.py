@@ -17,7 +17,8 @@ from lambent.server.wire import WireRequest, WireResponse
 class CompiledOperation:
     """The closures of an operation in one protocol.
 
-    `streaming_input` says that `parse` wants the request's body as it comes (else complete bytes).
+    `streaming_input` says that `parse` wants the request's body as it comes (else complete bytes), `gzipped_input` that
+    the body may come compressed.
     """
 
     service: str
@@ -25,6 +26,7 @@ class CompiledOperation:
     protocol: str
     method: str
     streaming_input: bool
+    gzipped_input: bool
     _parse: Parse
     _check: Callable[[Any], list[Violation] | None] | None
     _render: Render

@@ -11,6 +11,7 @@ from lambent.server.protocol.aws_query import AwsQuery
 from lambent.server.protocol.dialect import Dialect
 from lambent.server.protocol.rest_json import RestJson
 from lambent.server.protocol.rest_xml import RestXml
+from lambent.server.protocol.rpc_v2_cbor import RpcV2Cbor
 from lambent.server.protocol.shapes import ErrorTrait, ModelDocument, ModelNotFound, ShapeDef, ShapeRef
 
 _DIALECTS: Mapping[str, Callable[[ModelDocument], Dialect]] = {
@@ -18,6 +19,7 @@ _DIALECTS: Mapping[str, Callable[[ModelDocument], Dialect]] = {
     "query": AwsQuery,
     "rest-json": RestJson,
     "rest-xml": RestXml,
+    "smithy-rpc-v2-cbor": RpcV2Cbor,
 }
 
 # Root elements (S3 API Reference, response syntax of each action) by output shape.

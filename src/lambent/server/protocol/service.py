@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lambent.core.errors import UnknownOperation
-from lambent.server.protocol import shapes
+from lambent.server.protocol import rpc_v2_cbor, shapes
 from lambent.server.protocol.aws_query import action_of
 from lambent.server.protocol.constraints import Constraints
 from lambent.server.protocol.dialect import Dialect
@@ -66,6 +66,7 @@ class CompiledService:
             protocol=protocol,
             method=definition.http.method,
             streaming_input=codec.streaming_input,
+            gzipped_input=definition.requestcompression is not None,
             _parse=codec.parse,
             _check=None if shape is None else self._constraints.check(shape),
             _render=codec.render,
@@ -93,11 +94,20 @@ class CompiledService:
         prefix, _, name = target.rpartition(".")
         return name if prefix == self.metadata.target_prefix and name in self._model.operations else None
 
+    def _operation_of_path(self, request: WireRequest) -> str | None:
+        """The operation that the path of an RPC v2 request names; None if it names none of this service."""
+        target = rpc_v2_cbor.target_of(request.path)
+        if target is None or request.method != "POST" or target[0] != self.metadata.target_prefix:
+            return None
+        return target[1] if target[1] in self._model.operations else None
+
     def protocol_of(self, request: WireRequest) -> str:
         """Which of the service's protocols a request speaks."""
         if len(self.protocols) == 1:
             return self.protocols[0]
         headers = request.headers
+        if rpc_v2_cbor.spoken_in(headers) and rpc_v2_cbor.PROTOCOL in self.protocols:
+            return rpc_v2_cbor.PROTOCOL
         is_json = "x-amz-target" in headers or "json" in headers.get("content-type", "")
         wanted = "json" if is_json else "query"
         return wanted if wanted in self.protocols else self.protocols[0]
@@ -119,7 +129,10 @@ class CompiledService:
             if action is None or action not in self._model.operations:
                 raise InvalidAction(f"The action {action or ''} is not valid for this web service.")
             return self.operation(action, protocol), {}
-        name = self.operation_of_target(request.headers.get("x-amz-target", ""))
+        if protocol == rpc_v2_cbor.PROTOCOL:
+            name = self._operation_of_path(request)
+        else:
+            name = self.operation_of_target(request.headers.get("x-amz-target", ""))
         if name is None:
             raise UnknownOperation()
         return self.operation(name, protocol), {}

@@ -92,6 +92,7 @@ class OperationDef(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     output: ShapeRef | None = None
     errors: tuple[ShapeRef, ...] = ()
     deprecated: bool = False
+    requestcompression: dict[str, Any] | None = None
 
 
 class Metadata(msgspec.Struct, rename="camel", frozen=True, kw_only=True):

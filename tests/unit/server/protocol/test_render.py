@@ -146,7 +146,7 @@ def test_services_that_there_are_not(name: str) -> None:
 
 def test_services_with_several_protocols_are_served_in_those_that_we_speak() -> None:
     cloudwatch = MODELS.service("cloudwatch")
-    assert cloudwatch.protocols == ("json", "query")
+    assert cloudwatch.protocols == ("smithy-rpc-v2-cbor", "json", "query")
     target = f"{cloudwatch.metadata.target_prefix}.ListMetrics"
     found, _ = cloudwatch.find(WireRequest(method="POST", path="/", query="", headers={"x-amz-target": target}))
     assert found.protocol == "json"

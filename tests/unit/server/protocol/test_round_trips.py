@@ -109,7 +109,7 @@ def operations(service: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "service", ["lambda", "sqs", "iam", "sts", "events", "s3", "logs", "cloudformation", "route53"]
+    "service", ["lambda", "sqs", "iam", "sts", "events", "s3", "logs", "cloudformation", "route53", "cloudwatch"]
 )
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
