@@ -174,6 +174,7 @@ class ExecutionEnvironment:
             raise RuntimeError(f"environment {self.environment_id} has ended")
         run = self._run = EventRun(invocation, init_duration_ms=self._init_duration_ms, on_drained=self._drained)
         self._init_duration_ms = None
+        self._cell.busy()
         self._log.begin_tail()
         self._log.write(self._lines.start(self._clock.now(), invocation.request_id))
         run.timer = self._loop.call_later(min(_TICK_S, invocation.timeout_s), self._tick, run)
@@ -361,6 +362,7 @@ class ExecutionEnvironment:
         return max(self._cell.peak_bytes, own)
 
     def _rest(self) -> None:
+        self._cell.idle()
         if self._watching:
             self._watching = False
             self._cell.watch(False)

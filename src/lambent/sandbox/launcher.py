@@ -48,6 +48,33 @@ class Exit:
     out_of_memory: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """What a sandbox's file system has beside the function's own code and the parts of the system that all get.
+
+    `lang` is the tree of this machine for /var/lang ("" for none), `runtime` names what lies in /var/runtime with its
+    place on this machine. `interpreter` is the path inside of the Python that functions are forked from, started with
+    `environment`; "" for programs, which are started.
+    """
+
+    lang: str = ""
+    runtime: tuple[tuple[str, str], ...] = ()
+    interpreter: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellRequest:
+    """What a cell is for. Folders are those of this machine."""
+
+    task_root: str
+    opt: str
+    memory_mb: int
+    ephemeral_storage_mb: int
+    endpoint_url: str
+    root: Root | None
+
+
 class Cell(Protocol):
     """Where the processes of one environment live."""
 
@@ -63,8 +90,18 @@ class Cell(Protocol):
     def lost(self) -> bool:
         """The cell can start nothing any more."""
 
+    @property
+    def runtime_api(self) -> socket.socket | None:
+        """A listening socket for one runtime's Runtime API, the caller's to close; None for one of this machine's."""
+
     def start(self, command: Command, on_exit: Callable[[Exit], None]) -> None:
         """Start the runtime; the descriptors of `command` may be closed when this returns."""
+
+    def busy(self) -> None:
+        """An event comes: the processes must run."""
+
+    def idle(self) -> None:
+        """No event is being run: the processes may be stopped after a while."""
 
     def watch(self, on: bool) -> None:
         """Switch the measuring and limiting of memory, which an idle environment does without."""
@@ -79,7 +116,8 @@ class Cell(Protocol):
 class Launcher(Protocol):
     """Makes cells."""
 
-    async def open(self) -> Cell: ...
+    async def open(self, request: CellRequest) -> Cell:
+        """Raises OSError."""
 
     async def close(self) -> None: ...
 
@@ -121,8 +159,18 @@ class ProcessCell:
         )
         self._tell(message, descriptors)
 
+    @property
+    def runtime_api(self) -> None:
+        return None
+
     def watch(self, on: bool) -> None:
         self._tell(("watch", on))
+
+    def busy(self) -> None:
+        return
+
+    def idle(self) -> None:
+        return
 
     def kill(self) -> None:
         self._tell(("kill",))
@@ -205,7 +253,7 @@ class ProcessLauncher:
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
 
-    async def open(self) -> ProcessCell:
+    async def open(self, request: CellRequest) -> ProcessCell:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         try:

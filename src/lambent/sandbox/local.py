@@ -22,7 +22,7 @@ from lambent.core.operations import Scope
 from lambent.sandbox.environment import ExecutionEnvironment
 from lambent.sandbox.function_log import FunctionLog
 from lambent.sandbox.interpreters import Interpreters, RuntimeRow
-from lambent.sandbox.launcher import Launcher, ProcessLauncher
+from lambent.sandbox.launcher import CellRequest, Launcher, ProcessLauncher
 from lambent.sandbox.layers import LayerFolders
 from lambent.sandbox.plans import Planner, machine_interpreters
 from lambent.sandbox.protocol import CannotRun, CodeSource, EnvironmentSpec, StartRefused
@@ -32,7 +32,8 @@ class ProcessSandbox:
     """Implements `protocol.Sandbox`. Nothing is started or searched before the first environment is asked for.
 
     `work_dir` holds what outlives environments (compiled runtimes, merged layers) and, in a folder of this sandbox's
-    own, their temporary files. Folders that a killed server left behind are removed at the first start.
+    own, their temporary files. With a launcher of sandboxes, `inside` makes
+    plans for the inside of them. Folders that a killed server left behind are removed at the first start.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class ProcessSandbox:
         strict_runtimes: bool = False,
         interpreters: Interpreters | None = None,
         launcher: Launcher | None = None,
+        inside: bool = False,
     ) -> None:
         self._code = code
         self._logs = logs
@@ -53,7 +55,7 @@ class ProcessSandbox:
         self._interpreters = interpreters or machine_interpreters(strict=strict_runtimes)
         self._launcher = launcher or ProcessLauncher()
         self._layers = LayerFolders(self._work_dir / "layers")
-        self._planner = Planner(self._interpreters, self._work_dir / "runtimes")
+        self._planner = Planner(self._interpreters, self._work_dir / "runtimes", inside=inside)
         self._environments: dict[str, ExecutionEnvironment] = {}
         self._own: _OwnFolder | None = None
         self._own_lock = asyncio.Lock()
@@ -76,7 +78,16 @@ class ProcessSandbox:
         plan = await self._planner.plan(spec, task_root=task_root.absolute(), opt=opt, tmp=tmp)
         try:
             tmp.mkdir(parents=True)
-            cell = await self._launcher.open()
+            cell = await self._launcher.open(
+                CellRequest(
+                    task_root=str(task_root.absolute()),
+                    opt="" if opt is None else str(opt.absolute()),
+                    memory_mb=spec.memory_mb,
+                    ephemeral_storage_mb=spec.ephemeral_storage_mb,
+                    endpoint_url=spec.endpoint_url,
+                    root=plan.root,
+                )
+            )
         except OSError as error:
             shutil.rmtree(home, ignore_errors=True)
             raise StartRefused(f"a process could not be started: {error}") from error

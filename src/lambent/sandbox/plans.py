@@ -11,6 +11,7 @@ from pathlib import Path
 from lambent.core import ids
 from lambent.sandbox import dotnet_plans, node_plans, plan_parts, variables
 from lambent.sandbox.interpreters import CUSTOM_RUNTIMES, DOTNET_RUNTIMES, Interpreter, Interpreters
+from lambent.sandbox.isolation import inside as isolation_inside
 from lambent.sandbox.node_interpreters import NODE_RUNTIMES, NodeFamily
 from lambent.sandbox.protocol import EnvironmentSpec
 from lambent.sandbox.python_interpreters import PythonFamily, python_minor
@@ -30,25 +31,33 @@ for source, target, shown in zip(names[::3], names[1::3], names[2::3]):
 class Planner:
     """Makes plans; keeps what it found out about interpreters."""
 
-    def __init__(self, interpreters: Interpreters, cache: Path) -> None:
+    def __init__(self, interpreters: Interpreters, cache: Path, *, inside: bool = False) -> None:
+        """`inside`: plans are for a sandbox, with AWS's paths."""
+        self._inside = inside
         self._interpreters = interpreters
         self._cache = cache
         self._compiled: dict[str, Path] = {}
 
     async def plan(self, spec: EnvironmentSpec, *, task_root: Path, opt: Path | None, tmp: Path) -> Plan:
         """Raises CannotRun when nothing on this machine runs `spec.runtime`."""
+        interpreter = runtime_dir = None
         if spec.runtime in CUSTOM_RUNTIMES:
             plan = _custom(spec, task_root, opt, tmp)
         elif spec.runtime in DOTNET_RUNTIMES:
             plan = await asyncio.to_thread(dotnet_plans.plan, spec, task_root, opt, tmp)
         elif spec.runtime in NODE_RUNTIMES:
             interpreter = await self._interpreters.resolve(spec.runtime)
+            runtime_dir = node_plans.NODE_RUNTIME
             plan = node_plans.plan(spec, interpreter, self._cache, task_root, opt, tmp)
         else:
             interpreter = await self._interpreters.resolve(spec.runtime)
             runtime_dir = await self._runtime_dir(interpreter)
             plan = _python(spec, interpreter, runtime_dir, task_root, opt, tmp)
-        return plan
+        if not self._inside:
+            return plan
+        return isolation_inside.move(
+            plan, spec, task_root=task_root, opt=opt, tmp=tmp, interpreter=interpreter, runtime_dir=runtime_dir
+        )
 
     async def _runtime_dir(self, interpreter: Interpreter) -> Path:
         """The Python runtime, compiled for this interpreter: doing that at every start would take most of the start."""

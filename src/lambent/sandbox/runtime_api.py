@@ -11,6 +11,7 @@ import asyncio
 import base64
 import binascii
 import re
+import socket
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -55,11 +56,16 @@ class RuntimeApi:
         self.address = ""
 
     @classmethod
-    async def open(cls, session: Session) -> RuntimeApi:
-        """Listen on a free loopback port; `address` is what AWS_LAMBDA_RUNTIME_API holds."""
+    async def open(cls, session: Session, listener: socket.socket | None = None) -> RuntimeApi:
+        """Listen on `listener`, or on a free loopback port; `address` is what AWS_LAMBDA_RUNTIME_API holds."""
         api = cls(session)
-        api._server = await asyncio.get_running_loop().create_server(lambda: HttpConnection(api), "127.0.0.1", 0)
-        api.address = f"127.0.0.1:{api._server.sockets[0].getsockname()[1]}"
+        loop = asyncio.get_running_loop()
+        if listener is None:
+            api._server = await loop.create_server(lambda: HttpConnection(api), "127.0.0.1", 0)
+        else:
+            api._server = await loop.create_server(lambda: HttpConnection(api), sock=listener)
+        host, port = api._server.sockets[0].getsockname()
+        api.address = f"{host}:{port}"
         return api
 
     # session.Transport

@@ -13,7 +13,7 @@ from typing import Literal
 from lambent.sandbox import framed, runtime_api
 from lambent.sandbox.failures import Failure
 from lambent.sandbox.framed import FramedTransport
-from lambent.sandbox.launcher import Cell, Command, Exit
+from lambent.sandbox.launcher import Cell, Command, Exit, Root
 from lambent.sandbox.launcher_process import CHANNEL_FD
 from lambent.sandbox.runtime_api import RuntimeApi
 from lambent.sandbox.session import Listener, Session, Transport
@@ -28,7 +28,8 @@ class Plan:
     """How the runtime of an environment is run.
 
     `entrypoint` is the program as the function knows it, for messages. `failure` stands for a runtime that cannot even
-    be tried (no bootstrap). `version` is what INIT_START says.
+    be tried (no bootstrap). `version` is what INIT_START says. `root` is for a sandbox, where paths are those of
+    the inside.
     """
 
     argv: Sequence[str]
@@ -39,6 +40,7 @@ class Plan:
     version: str
     failure: Failure | None = None
     warnings: tuple[str, ...] = ()
+    root: Root | None = None
 
 
 class RuntimeProcess:
@@ -79,7 +81,7 @@ class RuntimeProcess:
                 channel = theirs.fileno()
                 environment[framed.CHANNEL_VARIABLE] = str(CHANNEL_FD)
             else:
-                api = await RuntimeApi.open(self.session)
+                api = await RuntimeApi.open(self.session, self._cell.runtime_api)
                 self._transport = api
                 environment[runtime_api.ADDRESS_VARIABLE] = api.address
             self._output, write_end = os.pipe2(os.O_CLOEXEC)

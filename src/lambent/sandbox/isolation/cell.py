@@ -1,0 +1,269 @@
+"""One sandbox as the server sees it: the other end of its process 1's control socket.
+
+What comes out of a sandbox is not trusted: words of plain text, and the pid that the kernel itself puts on a packet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import marshal
+import os
+import signal
+import socket
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from lambent.sandbox.isolation.zygotes import MARSHAL_VERSION
+from lambent.sandbox.launcher import Command, Exit, Root
+
+_MAX_MESSAGE_BYTES: Final = 4096
+_ANCILLARY_BYTES: Final = socket.CMSG_SPACE(8 * 4) + socket.CMSG_SPACE(12)
+# An environment that rests for so long has its processes stopped. Well above the pauses between events of a busy one.
+FREEZE_AFTER_S: Final = 0.25
+
+
+class SandboxFailed(OSError):
+    """A sandbox could not be built; the message says at which step."""
+
+
+class SandboxCell:
+    """Implements `launcher.Cell`. `on_gone` is called once, when nothing of the sandbox exists any more."""
+
+    def __init__(self, control: socket.socket, root: Root, on_gone: Callable[[], None]) -> None:
+        control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        control.setblocking(False)
+        self._control = control
+        self._root = root
+        self._on_gone = on_gone
+        self._loop = asyncio.get_running_loop()
+        self._on_exit: Callable[[Exit], None] | None = None
+        self._awaited: tuple[str, asyncio.Future[Sequence[int]]] | None = None
+        self._pidfd = -1
+        self._closed = False
+        self._gone = False
+        self._busy = True
+        self._frozen = False
+        self._rested_s = 0.0
+        self._freeze_timer: asyncio.TimerHandle | None = None
+        self._listeners: list[socket.socket] = []
+        self._endpoint: asyncio.Server | None = None
+        self.lost = False
+        self.failure = ""
+        self.init_pid = 0
+        self.pid = 0
+        self.peak_bytes = 0
+        self._loop.add_reader(control.fileno(), self._receive)
+
+    # Building, by the launcher.
+
+    async def wait(self, word: str) -> None:
+        """Return when the sandbox has said `word`. Raises SandboxFailed."""
+        if self.lost or self._closed:
+            raise SandboxFailed(self.failure or "the sandbox has ended")
+        future: asyncio.Future[Sequence[int]] = self._loop.create_future()
+        self._awaited = (word, future)
+        await future
+
+    def tell(self, message: tuple[Any, ...], descriptors: Sequence[int] = ()) -> None:
+        """Send a message to process 1."""
+        if self._closed or self.lost:
+            return
+        try:
+            socket.send_fds(self._control, [marshal.dumps(message, MARSHAL_VERSION)], list(descriptors))
+        except (BrokenPipeError, ConnectionResetError):
+            self._loop.call_soon(self._lose)
+
+    async def serve_endpoint(self, serve: Callable[[socket.socket], Any]) -> None:
+        """Let the AWS endpoint answer on its listener inside."""
+        if len(self._listeners) > 1:
+            self._endpoint = await serve(self._listeners[1])
+
+    # launcher.Cell
+
+    @property
+    def runtime_api(self) -> socket.socket | None:
+        """A listener at 169.254.100.1:9001 inside, for one runtime; the caller closes it."""
+        if not self._listeners:
+            return None
+        # What an earlier runtime of this environment left in the queue must not speak for the next one.
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._listeners[0].accept()[0].close()
+        return self._listeners[0].dup()
+
+    def start(self, command: Command, on_exit: Callable[[Exit], None]) -> None:
+        self.pid = 0
+        self.peak_bytes = 0
+        self._on_exit = on_exit
+        self._busy = True
+        if self._closed or self.lost:
+            self._loop.call_soon(self._exited, Exit(wait_status=signal.SIGKILL))
+            return
+        message = (
+            "start",
+            list(command.argv),
+            dict(command.environment),
+            command.folder,
+            command.memory_limit_bytes,
+            command.channel is not None,
+            bool(self._root.interpreter) and command.argv[0] == self._root.interpreter,
+        )
+        self.tell(message, [command.output] + ([] if command.channel is None else [command.channel]))
+
+    def watch(self, on: bool) -> None:
+        self.tell(("watch", on))
+
+    def busy(self) -> None:
+        self._busy = True
+        if self._frozen:
+            self._frozen = False
+            self.tell(("thaw",))
+
+    def idle(self) -> None:
+        self._busy = False
+        self._rested_s = self._loop.time()
+        if self._freeze_timer is None:
+            self._freeze_timer = self._loop.call_later(FREEZE_AFTER_S, self._freeze)
+
+    def _freeze(self) -> None:
+        self._freeze_timer = None
+        if self._busy or self._frozen or not self.pid:
+            return
+        left_s = self._rested_s + FREEZE_AFTER_S - self._loop.time()
+        if left_s > 0.01:
+            self._freeze_timer = self._loop.call_later(left_s, self._freeze)
+            return
+        self._frozen = True
+        self.tell(("freeze",))
+
+    def kill(self) -> None:
+        self.tell(("kill",))
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if not self.lost:
+            self._loop.remove_reader(self._control.fileno())
+        self._control.close()
+        if self._freeze_timer is not None:
+            self._freeze_timer.cancel()
+        if self._endpoint is not None:
+            self._endpoint.close()
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        if self._pidfd < 0:
+            self._ended()  # it was never born
+
+    # What the sandbox says.
+
+    def _receive(self) -> None:
+        while not self._closed and not self.lost:
+            try:
+                data, ancillary, _, _ = self._control.recvmsg(
+                    _MAX_MESSAGE_BYTES, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC
+                )
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                data, ancillary = b"", []
+            fds: list[int] = []
+            pid = 0
+            for level, kind, payload in ancillary:
+                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                    fds += struct.unpack(f"={len(payload) // 4}i", payload)
+                elif level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+                    pid = struct.unpack("=3i", payload)[0]
+            if not data:
+                self._lose()
+                return
+            word, _, rest = data.decode("utf-8", "replace").partition(" ")
+            try:
+                fds = self._heard(word, rest, fds, pid)
+            except ValueError:
+                self._lose()
+            finally:
+                for fd in fds:
+                    os.close(fd)
+
+    def _heard(self, word: str, rest: str, fds: list[int], pid: int) -> list[int]:
+        """Act on one message; returns the descriptors that nobody wants. Raises ValueError for nonsense."""
+        if word == "born":
+            self._pidfd, *fds = fds
+            self._loop.add_reader(self._pidfd, self._ended)
+        elif word == "ready":
+            self.init_pid = pid
+            self._listeners = [socket.socket(fileno=fd) for fd in fds]
+            fds = []
+        elif word == "started":
+            self.pid = pid
+        elif word == "peak":
+            self.peak_bytes = max(self.peak_bytes, int(rest))
+        elif word == "exited":
+            status, peak, out_of_memory = map(int, rest.split())
+            self.peak_bytes = max(self.peak_bytes, peak)
+            self._exited(Exit(wait_status=status, out_of_memory=bool(out_of_memory)))
+        elif word == "failed" and self._on_exit is not None:
+            self._exited(Exit(errno=int(rest.split()[0])))
+        elif word == "failed":
+            self.failure = f"the sandbox could not be built: {rest.partition(' ')[2] or rest}"
+            self._lose()
+        if self._awaited is not None and word == self._awaited[0]:
+            self._awaited[1].set_result(())
+            self._awaited = None
+        return fds
+
+    def map_user(self, inside: int, outside: int) -> None:
+        """Write the maps of the user namespace that process 1 is in now. Raises OSError."""
+        for name in ("uid_map", "gid_map"):
+            fd = os.open(f"/proc/{self.init_pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(fd, f"{inside} {outside} 1\n".encode())
+            finally:
+                os.close(fd)
+
+    def _lose(self) -> None:
+        """Process 1 has ended, and with it everything inside."""
+        if self._closed:
+            return
+        if not self.lost:
+            self.lost = True
+            self._loop.remove_reader(self._control.fileno())
+        if self._awaited is not None and not self._awaited[1].done():
+            self._awaited[1].set_exception(SandboxFailed(self.failure or "the sandbox ended while it was built"))
+            self._awaited = None
+        self._exited(Exit(wait_status=signal.SIGKILL))
+
+    def _exited(self, how: Exit) -> None:
+        on_exit, self._on_exit = self._on_exit, None
+        self.pid = 0
+        self._frozen = False
+        if on_exit is not None:
+            on_exit(how)
+
+    def _ended(self) -> None:
+        """The kernel says that process 1 is gone, which it is only after all others of its process namespace."""
+        if self._pidfd >= 0:
+            self._loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
+        if not self._gone:
+            self._gone = True
+            self._on_gone()
+
+
+def settings_for(
+    *, uid: int, inside: int, tmp_bytes: int, user_namespace: bool, processes: bool, program: bytes
+) -> Mapping[str, Any]:
+    """What process 1 must know to give up its privileges."""
+    return {
+        "uid": uid,
+        "inside_uid": inside,
+        "tmp_bytes": tmp_bytes,
+        "user_namespace": user_namespace,
+        "processes": processes,
+        "filter": program,
+    }

@@ -1,0 +1,283 @@
+"""Opens sandboxes: cells behind namespaces, with limits of the kernel and no privileges.
+
+The order in which a start is quick: zygotes are started once for each kind of runtime; from them sandboxes are forked
+ahead of need, with namespaces, /proc, network and cgroups (*prepared*); one that is needed gets its code, its limits
+and its user (*assigned*), and forks or starts the runtime. docs/decisions/0005-sandbox-launcher.md has the figures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import ipaddress
+import logging
+import os
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from lambent.core import limits
+from lambent.sandbox.isolation import identities, seccomp
+from lambent.sandbox.isolation.cell import SandboxCell, SandboxFailed, settings_for
+from lambent.sandbox.isolation.cgroups import Cgroups, read_hierarchies
+from lambent.sandbox.isolation.defences import Defences
+from lambent.sandbox.isolation.zygotes import Zygote
+from lambent.sandbox.launcher import CellRequest, Root
+
+log = logging.getLogger("lambent.sandbox")
+
+RUNTIME_API: Final = ("169.254.100.1", 9001)
+_PROCESSES: Final = 1024
+_SHARED_MEMORY_MB: Final = 64
+_INIT_MB: Final = 16
+_BUILD_S: Final = 20.0
+_GONE_S: Final = 10.0
+# Sandboxes kept ready for each kind of runtime in use, about 1 MB each.
+_PREPARED: Final = 4
+
+ServeEndpoint = Callable[[socket.socket], Awaitable[asyncio.Server]]
+_linux: Any = importlib.import_module("lambent.sandbox.runtimes.python.lambent_runtime.linux")
+
+
+class SandboxLauncher:
+    """Implements `launcher.Launcher`.
+
+    `serve_endpoint` lets the AWS endpoint answer on a listening socket, which is inside a sandbox; without it functions
+    do not reach it. `prepared` sandboxes of a kind are kept ready once one was asked for.
+    """
+
+    def __init__(
+        self,
+        *,
+        serve_endpoint: ServeEndpoint | None = None,
+        defences: Defences | None = None,
+        prepared: int = _PREPARED,
+    ) -> None:
+        self._serve_endpoint = serve_endpoint
+        self._defences = defences or Defences()
+        self._prepared = prepared
+        self._identities = identities.Identities(os.getpid())
+        self._cgroups = Cgroups(read_hierarchies(), os.getpid())
+        self._program = seccomp.program(os.uname().machine) if self._defences.seccomp else b""
+        self._pools: dict[tuple[Root, str, int], _Pool] = {}
+        self._living: set[SandboxCell] = set()
+        self._all_gone: asyncio.Event = asyncio.Event()
+        self._closed = False
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """Which cgroup controllers limit sandboxes here, with their versions."""
+        return self._cgroups.limits
+
+    async def open(self, request: CellRequest) -> SandboxCell:
+        """A sandbox with the function's code in it and without privileges. Raises OSError, SandboxFailed among them."""
+        if request.root is None:
+            raise SandboxFailed("this runtime has no plan for a sandbox")
+        address = endpoint_address(request.endpoint_url)
+        key = (request.root, *address)
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = self._pools[key] = _Pool(self, request.root, address, self._prepared)
+        cell, slot = await pool.take()
+        try:
+            await self._assign(cell, slot, request)
+        except BaseException:
+            cell.close()
+            raise
+        return cell
+
+    async def _assign(self, cell: SandboxCell, slot: int, request: CellRequest) -> None:
+        defences = self._defences
+        tmp_mb = request.ephemeral_storage_mb if defences.storage else 10_240
+        # /tmp is memory of the kernel's, but not of the function's: `sandbox_init` watches the latter apart.
+        memory_mb = request.memory_mb + tmp_mb + _SHARED_MEMORY_MB + _INIT_MB
+        self._cgroups.limit(
+            slot,
+            memory_bytes=memory_mb * limits.MIB if defences.memory else 0,
+            memory_mb=request.memory_mb,
+            processes=_PROCESSES + 1 if defences.processes else 0,
+        )
+        uid = self._identities.uid(slot)
+        settings = settings_for(
+            uid=uid,
+            inside=identities.INSIDE_ID,
+            tmp_bytes=tmp_mb * limits.MIB,
+            user_namespace=defences.user_namespace,
+            processes=defences.processes,
+            program=self._program,
+        )
+        trees = []
+        try:
+            for folder in filter(None, (request.task_root, request.opt)):
+                trees.append(_linux.open_tree(folder))
+                if defences.read_only:
+                    _linux.make_read_only(trees[-1])
+            cell.tell(("assign", settings), trees)
+        finally:
+            for tree in trees:
+                os.close(tree)
+        async with asyncio.timeout(_BUILD_S):
+            if defences.user_namespace:
+                await cell.wait("map")
+                cell.map_user(identities.INSIDE_ID, uid)
+                cell.tell(("mapped",))
+            await cell.wait("assigned")
+        if self._serve_endpoint is not None:
+            await cell.serve_endpoint(self._serve_endpoint)
+
+    async def make(self, zygote: Zygote, root: Root, address: tuple[str, int]) -> tuple[SandboxCell, int]:
+        """Fork a sandbox and wait until it is prepared. Raises OSError."""
+        if self._closed:
+            raise SandboxFailed("the sandbox is closed")
+        slot = self._identities.take()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+        def gone() -> None:
+            self._living.discard(cell)
+            self._identities.give_back(slot)
+            if not self._living:
+                self._all_gone.set()
+
+        cell = SandboxCell(ours, root, gone)
+        self._living.add(cell)
+        self._all_gone.clear()
+        groups: list[int] = []
+        try:
+            with theirs:
+                groups = self._cgroups.enter(slot)
+                listen = [RUNTIME_API] + ([address] if address[1] else [])
+                settings = {"listen": listen, "network": self._defences.network}
+                await zygote.fork(theirs, groups, settings)
+            async with asyncio.timeout(_BUILD_S):
+                await cell.wait("ready")
+        except BaseException:
+            cell.close()
+            raise
+        finally:
+            for fd in groups:
+                os.close(fd)
+        return cell, slot
+
+    async def start_zygote(self, root: Root, host: str) -> Zygote:
+        """Start the zygote for a kind of sandbox. Raises ZygoteFailed."""
+        etc = identities.etc_files("" if self._defences.network else _read(Path("/etc/resolv.conf")))
+        if host:
+            etc["hosts"] += f"127.0.0.1 {host}\n"
+        return await Zygote.start(root, etc)
+
+    async def close(self) -> None:
+        """End everything; returns when nothing is left, as far as the kernel says so within some seconds."""
+        self._closed = True
+        for pool in self._pools.values():
+            await pool.close()
+        self._pools.clear()
+        for cell in list(self._living):
+            cell.close()
+        if self._living:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GONE_S):
+                    await self._all_gone.wait()
+        await asyncio.to_thread(self._cgroups.close)
+
+
+class _Pool:
+    """Prepared sandboxes of one kind, and the zygote that they come from."""
+
+    def __init__(self, launcher: SandboxLauncher, root: Root, address: tuple[str, int], size: int) -> None:
+        self._launcher = launcher
+        self._root = root
+        self._address = address
+        self._size = size
+        self._lock = asyncio.Lock()
+        self._zygote: Zygote | None = None
+        self._ready: deque[tuple[SandboxCell, int]] = deque()
+        self._filling: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def take(self) -> tuple[SandboxCell, int]:
+        """A prepared sandbox, or a new one. Raises OSError."""
+        while self._ready:
+            cell, slot = self._ready.popleft()
+            if not cell.lost:
+                self._refill()
+                return cell, slot
+            cell.close()
+        made = await self._make()
+        self._refill()
+        return made
+
+    async def _make(self) -> tuple[SandboxCell, int]:
+        zygote = await self._running()
+        try:
+            return await self._launcher.make(zygote, self._root, self._listen)
+        except (BrokenPipeError, ConnectionResetError):
+            async with self._lock:
+                if self._zygote is zygote:
+                    self._zygote = None
+                    await zygote.close()
+        return await self._launcher.make(await self._running(), self._root, self._listen)
+
+    @property
+    def _listen(self) -> tuple[str, int]:
+        host, port = self._address
+        return (host if _is_ipv4(host) else "127.0.0.1", port)
+
+    async def _running(self) -> Zygote:
+        async with self._lock:
+            if self._zygote is None:
+                host = self._address[0]
+                self._zygote = await self._launcher.start_zygote(self._root, "" if _is_ipv4(host) else host)
+            return self._zygote
+
+    def _refill(self) -> None:
+        if self._filling is None and not self._closed and len(self._ready) < self._size:
+            self._filling = asyncio.get_running_loop().create_task(self._fill())
+
+    async def _fill(self) -> None:
+        try:
+            while len(self._ready) < self._size and not self._closed:
+                self._ready.append(await self._make())
+        except (OSError, TimeoutError) as error:
+            log.warning("no sandbox can be prepared ahead of need: %s", error)
+        finally:
+            self._filling = None
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._filling is not None:
+            self._filling.cancel()
+            await asyncio.wait([self._filling])
+        for cell, _ in self._ready:
+            cell.close()
+        self._ready.clear()
+        async with self._lock:
+            if self._zygote is not None:
+                await self._zygote.close()
+                self._zygote = None
+
+
+def endpoint_address(url: str) -> tuple[str, int]:
+    """Where a function looks for the AWS endpoint: host and port; port 0 when nothing inside stands for it (TLS)."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        return "", 0
+    return parts.hostname, parts.port or 80
+
+
+def _is_ipv4(host: str) -> bool:
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

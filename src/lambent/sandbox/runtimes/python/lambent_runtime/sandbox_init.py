@@ -1,0 +1,374 @@
+"""Process 1 of a sandbox: builds the walls, starts the runtime and outlives it, ends everything when told or orphaned.
+
+It is forked from a zygote into new namespaces and is at first root among them, but has nothing to do with any function.
+Packets on its control socket (`marshal`led tuples, to it; words of plain text, from it, since the server must not
+trust what comes out of a sandbox):
+
+    ("assign", settings) with the code and the layers as detached mounts    -> "map", when settings ask for a user
+        namespace: the server writes its maps, then ("mapped",)             -> "assigned", and no privilege is left
+    ("start", argv, environment, folder, memory limit, has channel, may fork) with output and channel
+        -> "started", by the runtime itself, whose pid the kernel tells; "failed ERRNO"; later "exited STATUS PEAK OOM"
+    ("kill",), ("watch", bool), ("freeze",), ("thaw",)                      -> "peak BYTES" while watching
+
+When the control socket closes, it exits, and the kernel kills whatever lives in its process namespace. From inside
+nobody can kill, stop or trace it: it is process 1, it is not dumpable, and signals that it does not handle do not
+reach it.
+"""
+
+import _socket
+import errno
+import fcntl
+import marshal
+import os
+import resource
+import select
+import signal
+import struct
+import sys
+import time
+
+from lambent_runtime import linux
+
+CHANNEL_FD = 3
+MAX_MESSAGE_BYTES = 1 << 17
+WATCH_INTERVAL_MS = 50
+PEAK_STEP_BYTES = 1 << 20
+FILE_DESCRIPTORS = 1024
+PROCESSES = 1024
+LOCKED_BYTES = 64 << 10
+STACK_BYTES = 8 << 20
+OOM_SCORE = b"500"
+SHARED_MEMORY_BYTES = 64 << 20
+# What the kernel says about the machine and other processes, beyond what any process may know.
+_MASKED = (
+    "kcore",
+    "keys",
+    "key-users",
+    "kmsg",
+    "kallsyms",
+    "timer_list",
+    "sched_debug",
+    "latency_stats",
+    "sysrq-trigger",
+    "config.gz",
+    "kpagecount",
+    "kpageflags",
+    "vmallocinfo",
+    "slabinfo",
+    "modules",
+)
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_SIOCSIFFLAGS = 0x8914
+_SIOCSIFADDR = 0x8916
+_UP_AND_RUNNING = 0x41
+
+
+class BecomeRuntime(Exception):
+    """Unwinds the forked child to the bottom of its stack, where it turns into the runtime."""
+
+
+def receive(sock, room=4):
+    """One packet with its descriptors, which are not inherited by programs; (b"", []) at the end."""
+    data, ancillary, _, _ = sock.recvmsg(MAX_MESSAGE_BYTES, _socket.CMSG_SPACE(4 * room), _socket.MSG_CMSG_CLOEXEC)
+    fds = []
+    for level, kind, payload in ancillary:
+        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+            fds += [int.from_bytes(payload[at : at + 4], sys.byteorder) for at in range(0, len(payload) - 3, 4)]
+    return data, fds
+
+
+def send(sock, text, fds=()):
+    ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("%di" % len(fds), *fds))] if fds else []
+    sock.sendmsg([text.encode()], ancillary)
+
+
+class Init(object):
+    """The process-1 side of one sandbox. `shadowing(...)` says whether the zygote's modules would hide the function's."""
+
+    def __init__(self, control, fork_runtime):
+        self.control = control
+        self.fork_runtime = fork_runtime
+        self.runtime = 0
+        self.limit_bytes = 0
+        self.peak_bytes = 0
+        self.told_bytes = 0
+        self.watching = False
+        self.reaped = {}
+
+    # Building the walls.
+
+    def prepare(self, settings, groups):
+        """All that does not depend on the function. `groups` are `cgroup.procs` files to enter."""
+        for fd in groups:
+            os.write(fd, b"0")
+            os.close(fd)
+        _socket.sethostname("lambent")
+        linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
+        for name in _MASKED:
+            if os.path.exists("/proc/" + name):
+                linux.mount("/dev/null", "/proc/" + name, None, linux.MS_BIND)
+        listeners = _network(settings["listen"]) if settings["network"] else []
+        send(self.control, "ready", listeners)
+        for fd in listeners:
+            os.close(fd)
+
+    def assign(self, settings, trees):
+        """Take in a function's code, then give up every privilege for good."""
+        uid = settings["uid"]
+        for tree, target in zip(trees, ("/var/task", "/opt")):
+            linux.move_mount(tree, target)
+            os.close(tree)
+        for target, size, flags in (("/tmp", settings["tmp_bytes"], 0), ("/dev/shm", SHARED_MEMORY_BYTES, linux.MS_NOEXEC)):
+            options = "mode=0700,size=%d,nr_inodes=%d,uid=%d,gid=%d" % (size, max(1024, size >> 12), uid, uid)
+            linux.mount("tmpfs", target, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV | flags, options)
+        inside = uid
+        if settings["user_namespace"]:
+            linux.unshare(linux.CLONE_NEWUSER)
+            send(self.control, "map")
+            data, _ = receive(self.control)
+            if not data:
+                os._exit(0)
+            inside = settings["inside_uid"]
+        linux.drop_bounding_set()
+        os.setgroups([])
+        os.setresgid(inside, inside, inside)
+        os.setresuid(inside, inside, inside)
+        linux.drop_capabilities()
+        linux.no_new_privileges()
+        linux.set_dumpable(False)
+        _limit(resource.RLIMIT_NOFILE, FILE_DESCRIPTORS)
+        _limit(resource.RLIMIT_MEMLOCK, LOCKED_BYTES)
+        _limit(resource.RLIMIT_CORE, 0)
+        if settings["processes"]:
+            _limit(resource.RLIMIT_NPROC, PROCESSES)
+        resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+        os.umask(0o022)
+        if settings["filter"]:
+            linux.install_filter(settings["filter"])
+        send(self.control, "assigned")
+
+    # The loop.
+
+    def run(self):
+        wakeup = watch_children()
+        poll = select.poll()
+        poll.register(self.control.fileno(), select.POLLIN)
+        poll.register(wakeup, select.POLLIN)
+        while True:
+            ready = dict(poll.poll(WATCH_INTERVAL_MS if self.watching and self.runtime else None))
+            if wakeup in ready:
+                drain(wakeup)
+                self.reap(os.WNOHANG)
+                if self.runtime in self.reaped:
+                    self.ended(False)
+                self.reaped.clear()
+            if self.control.fileno() in ready:
+                self.obey()
+            if self.watching and self.runtime:
+                self.measure()
+
+    def obey(self):
+        try:
+            data, fds = receive(self.control)
+        except OSError:
+            data, fds = b"", []
+        if not data:
+            os._exit(0)
+        message = marshal.loads(data)
+        kind = message[0]
+        if kind == "start":
+            self.start(fds, *message[1:])
+        elif kind == "assign":
+            self.assign(message[1], fds)
+        elif kind == "kill":
+            if self.runtime:
+                self.ended(False)
+        elif kind == "watch":
+            self.watching = message[1]
+        elif kind in ("freeze", "thaw") and self.runtime:
+            # To process 1, -1 is everybody else here, and a fork under way cannot slip through between.
+            _signal_all(signal.SIGSTOP if kind == "freeze" else signal.SIGCONT)
+
+    def start(self, fds, argv, environment, folder, limit_bytes, has_channel, may_fork):
+        self.limit_bytes = limit_bytes
+        self.peak_bytes = self.told_bytes = 0
+        self.watching = True
+        fork = may_fork and self.fork_runtime is not None and self.fork_runtime.allows(environment)
+        status_end, child_end = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            self.become(argv, environment, folder, fds[0], fds[1] if has_channel else -1, child_end, fork)
+        os.close(child_end)
+        for fd in fds:
+            os.close(fd)
+        failure = os.read(status_end, 16)
+        os.close(status_end)
+        if failure:
+            os.waitpid(pid, 0)
+            send(self.control, "failed %d" % int(failure))
+            return
+        self.runtime = pid
+
+    def become(self, argv, environment, folder, output, channel, report, fork):
+        """In the forked child. Raises BecomeRuntime, or runs the program, or tells the errno through `report`."""
+        try:
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT):
+                # Exactly as they are in a program that was started: Python's own for Python, the kernel's for others.
+                signal.signal(number, signal.SIG_DFL)
+            linux.set_dumpable(True)
+            try:
+                fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+                os.write(fd, OOM_SCORE)
+                os.close(fd)
+            except OSError:
+                pass
+            send(self.control, "started")
+            self.control.detach()
+            high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (output, report)]
+            output, report = high
+            null = os.open("/dev/null", os.O_RDONLY)
+            if channel >= 0:
+                os.dup2(channel, CHANNEL_FD)
+            os.dup2(null, 0)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            os.chdir(folder)
+            if fork:
+                linux.close_from(CHANNEL_FD + 1)
+                os.environ.clear()
+                os.environ.update(environment)
+                time.tzset()
+                signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                self.fork_runtime.prepare()
+                raise BecomeRuntime
+            os.dup2(report, CHANNEL_FD + 1, inheritable=False)
+            report = CHANNEL_FD + 1
+            linux.close_from(report + 1)
+            if channel < 0:
+                os.close(CHANNEL_FD)
+            os.execve(argv[0], argv, environment)
+        except BecomeRuntime:
+            raise
+        except OSError as error:
+            os.write(report, str(error.errno or errno.EIO).encode())
+            os._exit(127)
+        except ValueError:  # a NUL in a variable
+            os.write(report, str(errno.EINVAL).encode())
+            os._exit(127)
+        except BaseException:
+            os._exit(127)
+
+    def measure(self):
+        total = _memory_bytes(self.limit_bytes)
+        if total > self.peak_bytes:
+            self.peak_bytes = total
+        if total > self.limit_bytes:
+            self.ended(True)
+        elif self.peak_bytes >= self.told_bytes + PEAK_STEP_BYTES:
+            self.told_bytes = self.peak_bytes
+            send(self.control, "peak %d" % self.peak_bytes)
+
+    def ended(self, out_of_memory):
+        """The runtime has ended or must: end all others with it, then say so."""
+        while True:
+            _signal_all(signal.SIGKILL)
+            if not self.reap(0):
+                break
+        status = self.reaped.get(self.runtime, int(signal.SIGKILL))
+        self.runtime = 0
+        self.watching = False
+        send(self.control, "exited %d %d %d" % (status, self.peak_bytes, out_of_memory))
+
+    def reap(self, flags):
+        """Collect those that have ended (with 0: wait for one first); False when nobody is left."""
+        try:
+            pid, status = os.waitpid(-1, flags)
+            while pid:
+                self.reaped[pid] = status
+                pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return False
+        return True
+
+
+def _signal_all(number):
+    try:
+        os.kill(-1, number)
+    except ProcessLookupError:
+        return
+
+
+def _limit(which, value):
+    hard = resource.getrlimit(which)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(which, (value, value))
+
+
+def _network(addresses):
+    """Bring the loopback interface up with these addresses; listening sockets for them."""
+    sock = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
+    fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _UP_AND_RUNNING))
+    listeners = []
+    for number, (host, port) in enumerate(addresses):
+        if not host.startswith("127."):
+            name = b"lo:%d" % (number + 1)
+            request = struct.pack("16sHH4s8x", name, _socket.AF_INET, 0, _socket.inet_aton(host))
+            fcntl.ioctl(sock, _SIOCSIFADDR, request)
+        listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+        listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+        listener.setblocking(False)
+        listeners.append(listener.detach())
+    sock.close()
+    return listeners
+
+
+def _memory_bytes(limit_bytes):
+    """Memory of all processes but this one: resident, and only when that is over the limit the dearer exact sum."""
+    pids = [name for name in os.listdir("/proc") if name.isdigit() and name != "1"]
+    total = sum(_resident_bytes(pid) for pid in pids)
+    if total > limit_bytes and len(pids) > 1:
+        total = sum(_proportional_bytes(pid) for pid in pids)
+    return total
+
+
+def _resident_bytes(pid):
+    try:
+        with open("/proc/%s/statm" % pid, "rb", buffering=0) as file:
+            return int(file.read(256).split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError):
+        return 0
+
+
+def _proportional_bytes(pid):
+    try:
+        with open("/proc/%s/smaps_rollup" % pid, "rb") as file:
+            for line in file:
+                if line.startswith(b"Pss:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return _resident_bytes(pid)
+
+
+def watch_children():
+    """A descriptor that becomes readable when a child ends."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    os.set_blocking(write_end, False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    return read_end
+
+
+def drain(fd):
+    try:
+        while os.read(fd, 4096):
+            pass
+    except BlockingIOError:
+        return
