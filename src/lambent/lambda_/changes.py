@@ -10,15 +10,15 @@ from lambent.lambda_ import store
 from lambent.lambda_.errors import ResourceConflict
 from lambent.lambda_.model import LATEST_NUMBER, Configuration, Function, Package, Status, Version
 from lambent.lambda_.names import FunctionReference
-from lambent.lambda_.versions import get_function, publish
+from lambent.lambda_.versions import CREATING, get_function, publish
 from lambent.storage.database import Transaction
 
-_REASON = "The function is being created."
-_REASON_CODE = "Creating"
-CREATING = Status(state="Pending", state_reason=_REASON, state_reason_code=_REASON_CODE)
 # AWS words an update's reason as a creation's, too.
 UPDATING = Status(
-    state="Active", last_update="InProgress", last_update_reason=_REASON, last_update_reason_code=_REASON_CODE
+    state="Active",
+    last_update="InProgress",
+    last_update_reason=CREATING.state_reason,
+    last_update_reason_code=CREATING.state_reason_code,
 )
 
 

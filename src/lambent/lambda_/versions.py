@@ -17,6 +17,7 @@ from lambent.lambda_.service import LATEST
 from lambent.storage.database import Transaction
 
 ACTIVE = Status(state="Active", last_update="Successful")
+CREATING = Status(state="Pending", state_reason="The function is being created.", state_reason_code="Creating")
 
 
 def get_function(tx: Transaction, reference: FunctionReference) -> Function:
@@ -87,8 +88,8 @@ def publish(
         latest,
         number=function.last_number + 1,
         configuration=configuration,
-        # A version published with the create waits with it; any other is ready: its code is `$LATEST`'s.
-        status=latest.status if latest.status.state == "Pending" else ACTIVE,
+        # A version published with a create or an update waits with it; any other is ready: its code is `$LATEST`'s.
+        status=CREATING if latest.status.changing else ACTIVE,
         revision_id=new_id(),
     )
     store.insert_published(tx, version)

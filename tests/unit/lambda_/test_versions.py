@@ -67,6 +67,11 @@ async def test_update_and_publish(functions: FunctionsRoom) -> None:
     await functions.settled()
     updated = await functions.call("UpdateFunctionCode", FunctionName="f", ZipFile=zipped("new"), Publish=True)
     assert (updated["Version"], updated["FunctionArn"]) == ("2", f"{ARN}:2")
+    assert (updated["State"], updated["StateReasonCode"], "LastUpdateStatus" in updated) == (
+        "Pending",
+        "Creating",
+        False,
+    )
     await functions.settled()
     assert (await functions.settled("f", "2"))["CodeSha256"] == (await functions.settled())["CodeSha256"]
 

@@ -59,6 +59,8 @@ def operations(parts: Parts) -> list[Operation]:
         latest, published = await parts.change(reference, work)
         parts.lifecycle.begin(latest)
         if published is not None:
+            if published.status.changing:
+                parts.lifecycle.begin(published)
             return configuration_shape(published, published.version)
         return configuration_shape(latest, None)
 
