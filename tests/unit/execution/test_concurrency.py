@@ -115,6 +115,43 @@ def test_negative_limits_are_refused() -> None:
         Concurrency().set_reserved(arn("f"), -1)
     with pytest.raises(ValueError, match="negative"):
         Concurrency().set_account_limit(SCOPE, -1)
+    with pytest.raises(ValueError, match="negative"):
+        Concurrency().set_provisioned(arn("f"), "1", -1)
+
+
+def test_a_version_takes_its_provisioned_places_first_and_then_those_that_all_share() -> None:
+    limits = Concurrency(default_limit=5)
+    limits.set_provisioned(arn("f"), "1", 2)
+    [use] = limits.scopes()
+    assert (use.provisioned, use.unreserved_limit) == (2, 3)
+    for _ in range(3):
+        admit(limits, "g")
+    assert "2 provisioned for versions" in refuse(limits, "f").detail  # $LATEST has no place of its own
+    places = [limits.try_admit(arn("f"), "1") for _ in range(2)]
+    assert all(isinstance(place, Admission) for place in places)
+    assert isinstance(limits.try_admit(arn("f"), "1"), Refusal)
+    assert [use.unreserved_in_flight for use in limits.scopes()] == [3]
+    limits.set_provisioned(arn("f"), "1", 0)
+    assert [use.unreserved_in_flight for use in limits.scopes()] == [5]
+
+
+def test_where_all_that_is_reserved_is_provisioned_other_versions_are_refused() -> None:
+    limits = Concurrency()
+    limits.set_reserved(arn("f"), 2)
+    limits.set_provisioned(arn("f"), "1", 2)
+    refusal = refuse(limits, "f")
+    assert refusal.reason == RESERVED_EXCEEDED
+    assert refusal.detail == "all 2 reserved concurrent executions are in use or provisioned for versions (2)"
+    place = limits.try_admit(arn("f"), "1")
+    assert isinstance(place, Admission)
+    limits.set_provisioned(arn("f"), "1", 1)
+    admit(limits, "f")
+    assert refuse(limits, "f").detail == "all 2 reserved concurrent executions are in use"
+
+
+class Provision:
+    def __init__(self) -> None:
+        self.places = 0
 
 
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -128,28 +165,54 @@ class Accounting(RuleBasedStateMachine):
         self.limits = Concurrency(default_limit=6)
         self.limit = 6
         self.reserved: dict[str, int] = {}
-        self.running: list[tuple[str, Admission]] = []
+        self.provisions: dict[tuple[str, str], Provision] = {}
+        self.running: list[tuple[str, Provision | None, Admission]] = []
         self.ended: list[Admission] = []
 
     def count(self, name: str) -> int:
-        return sum(running == name for running, _ in self.running)
+        return sum(running == name for running, _, _ in self.running)
 
-    @rule(name=NAMES)
-    def admit(self, name: str) -> None:
-        shared = sum(running not in self.reserved for running, _ in self.running)
+    def used(self, provision: Provision) -> int:
+        return sum(running is provision for _, running, _ in self.running)
+
+    def shared(self, name: str) -> int:
+        """Events of the function that have no provisioned place."""
+        provisions = {provision for running, provision, _ in self.running if running == name and provision}
+        return self.count(name) - sum(min(self.used(provision), provision.places) for provision in provisions)
+
+    def provisioned(self, name: str) -> int:
+        return sum(provision.places for (owner, _), provision in self.provisions.items() if owner == name)
+
+    def unreserved(self) -> int:
+        left = self.limit - sum(self.reserved.values())
+        return max(0, left - sum(self.provisioned(name) for name in "abc" if name not in self.reserved))
+
+    @rule(name=NAMES, version=st.sampled_from(["1", "2"]))
+    def admit(self, name: str, version: str) -> None:
+        provision = self.provisions.get((name, version))
+        own = provision is not None and self.used(provision) < provision.places
         if name in self.reserved:
-            own = self.count(name) < self.reserved[name]
+            free = self.shared(name) < self.reserved[name] - self.provisioned(name)
+            fits = self.count(name) < self.reserved[name] and (own or free)
         else:
-            own = shared < self.limit - sum(self.reserved.values())
-        place = self.limits.try_admit(arn(name))
-        assert isinstance(place, Admission) == (own and len(self.running) < self.limit)
+            fits = own or sum(self.shared(other) for other in "abc" if other not in self.reserved) < self.unreserved()
+        place = self.limits.try_admit(arn(name), version)
+        assert isinstance(place, Admission) == (fits and len(self.running) < self.limit)
         if isinstance(place, Admission):
-            self.running.append((name, place))
+            self.running.append((name, provision, place))
+
+    @rule(name=NAMES, version=st.sampled_from(["1", "2"]), places=st.integers(0, 3))
+    def provision(self, name: str, version: str, places: int) -> None:
+        self.limits.set_provisioned(arn(name), version, places)
+        if places:
+            self.provisions.setdefault((name, version), Provision()).places = places
+        elif (gone := self.provisions.pop((name, version), None)) is not None:
+            gone.places = 0
 
     @rule(pick=st.integers(0, 50))
     def release(self, pick: int) -> None:
         if self.running:
-            _, place = self.running.pop(pick % len(self.running))
+            _, _, place = self.running.pop(pick % len(self.running))
             place.release()
             self.ended.append(place)
 
@@ -182,8 +245,9 @@ class Accounting(RuleBasedStateMachine):
         for use in self.limits.scopes():
             assert use.in_flight == len(self.running)
             assert use.reserved == sum(self.reserved.values())
-            assert use.unreserved_in_flight == sum(name not in self.reserved for name, _ in self.running)
+            assert use.unreserved_limit == self.unreserved()
+            assert use.unreserved_in_flight == sum(self.shared(name) for name in "abc" if name not in self.reserved)
 
 
-Accounting.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Accounting.TestCase.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
 TestAccounting = Accounting.TestCase
