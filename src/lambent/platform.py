@@ -16,6 +16,8 @@ from typing import Protocol
 from lambent.core.arns import assumed_role_arn
 from lambent.core.clock import Clock, SystemClock
 from lambent.core.config import ServerConfig
+from lambent.core.errors import UserFacingError
+from lambent.core.owners import LeaseLost
 from lambent.execution.admission import HostAdmission, HostRules
 from lambent.execution.engine import LocalEngine
 from lambent.execution.host import HostReader
@@ -42,7 +44,7 @@ from lambent.storage import leases, timekeeping
 from lambent.storage.blobs import BlobStore
 from lambent.storage.code_store import CodeStore
 from lambent.storage.collector import Collector
-from lambent.storage.database import Database
+from lambent.storage.database import Database, StorageError
 from lambent.storage.group_commit import SqliteDatabase
 from lambent.storage.opening import open_database
 from lambent.sts import api as sts_api
@@ -83,6 +85,17 @@ class Platform:
 
         Raises UserFacingError for what the user must change. After a failure, call `stop` all the same.
         """
+        try:
+            await self._start()
+        except (OSError, StorageError) as error:
+            raise UserFacingError(f"cannot use the data directory {self._config.data}: {error}") from error
+        except LeaseLost as lost:
+            raise UserFacingError(
+                f"the files in {self._config.data} do not belong together: restore all of them from one backup, "
+                "or move logs.db away to go on without the functions' logs"
+            ) from lost
+
+    async def _start(self) -> None:
         config, parts = self._config, self._parts
         _raise_open_files_limit()
         data = await asyncio.to_thread(leases.hold, config.data)

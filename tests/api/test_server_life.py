@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +24,14 @@ def handler(event, context):
     time.sleep(event["sleep_s"])
     return "finished"
 """
+
+
+@pytest.fixture(scope="module")
+def used_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory that was used twice."""
+    server = ServerProcess(data=tmp_path_factory.mktemp("used") / "data").start().restart()
+    server.stop()
+    return server.data
 
 
 def create(api: Any, name: str, code: str, **settings: Any) -> None:
@@ -63,6 +72,35 @@ def test_listening_beyond_loopback_without_auth_is_refused_in_one_line(tmp_path:
     assert refused.returncode == 1
     (line,) = [line for line in refused.stderr.strip().splitlines() if not line.startswith("{")]
     assert "--auth" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("control.db", b"garbage" * 1000, "control.db: file is not a database"),
+        ("control.db", "damaged", "control.db: database disk image is malformed"),
+        ("control.db", b"", "do not belong together"),
+        ("logs.db", b"garbage" * 1000, "logs.db: file is not a database"),
+        ("blobs", b"", "blobs"),
+        ("code", b"", "code"),
+    ],
+)
+def test_a_damaged_data_directory_is_refused_in_one_line(
+    tmp_path: Path, used_data: Path, name: str, content: bytes | str, says: str
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(used_data, data)
+    damaged = data / name
+    if content == "damaged":
+        whole = damaged.read_bytes()
+        content = whole[:4096] + bytes(byte ^ 0xFF for byte in whole[4096:])
+    if damaged.is_dir():
+        shutil.rmtree(damaged)
+    damaged.write_bytes(content)  # type: ignore[arg-type]
+    refused = lambent("up", "--port", "0", "--data", str(data))
+    assert refused.returncode == 1
+    (line,) = [line for line in refused.stderr.strip().splitlines() if not line.startswith("{")]
+    assert says in line
 
 
 def test_sigterm_lets_an_invoke_in_flight_finish_and_exits_with_0(tmp_path: Path) -> None:

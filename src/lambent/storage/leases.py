@@ -59,7 +59,8 @@ class DataDirectory:
 def hold(path: Path, *, new_holder: ids.IdSource = ids.new_uuid) -> DataDirectory:
     """Take the data directory `path`, creating it (mode 0700) when it is missing, under the next epoch.
 
-    Raises UserFacingError when another process holds it (naming its pid) or when it cannot be created.
+    Raises UserFacingError when another process holds it (naming its pid), when it cannot be created, or when its
+    control database is damaged.
     """
     try:
         files.make_directory(path)
@@ -93,6 +94,8 @@ def _next_epoch(control: Path, new_holder: Callable[[], str]) -> owners.Lease:
         lease = owners.Lease(holder=new_holder(), epoch=1 + (row[0] if row is not None else 0))
         connection.execute(_WRITE, (lease.epoch, lease.holder))
         connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise sqlite.unusable(control, error) from error
     finally:
         connection.close()
     return lease

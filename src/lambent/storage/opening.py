@@ -21,7 +21,7 @@ async def open_database(
     """Open the database file `path`, creating or upgrading it.
 
     `synchronous` below FULL gives up durability and is for tests. With a `lease` every group of writes checks that the
-    file still belongs to it. Raises UserFacingError (newer version, unreadable file) and LeaseLost.
+    file still belongs to it. Raises UserFacingError (newer version, unreadable or damaged file) and LeaseLost.
     """
     ordered = tuple(steps)
     writer, reader = await asyncio.to_thread(_open, path, ordered, synchronous, lease)
@@ -39,6 +39,8 @@ def _open(
         # The loop must never wait for a lock: a busy database is waited for on the commit thread.
         writer.execute("PRAGMA busy_timeout=0").fetchone()
         return writer, sqlite.connect(path, read_only=True)
-    except BaseException:
+    except BaseException as error:
         writer.close()
+        if isinstance(error, sqlite3.Error) and sqlite.is_disk_failure(error):
+            raise sqlite.unusable(path, error) from error
         raise

@@ -63,10 +63,15 @@ def connect(path: Path, *, synchronous: Synchronous = "FULL", read_only: bool = 
             connection.execute("PRAGMA query_only=ON")
     except sqlite3.Error as error:
         connection.close()
-        raise errors.UserFacingError(
-            f"cannot open the database {path}: {error}; restore it from a backup or use another data directory"
-        ) from error
+        raise unusable(path, error) from error
     return connection
+
+
+def unusable(path: Path, error: sqlite3.Error) -> errors.UserFacingError:
+    """What to tell the person who starts the server about a file that cannot be opened."""
+    return errors.UserFacingError(
+        f"cannot open the database {path}: {error}; restore it from a backup or use another data directory"
+    )
 
 
 def is_disk_failure(error: sqlite3.Error) -> bool:
