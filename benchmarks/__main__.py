@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("startup", "invoke", "reads", "protocol", "engine", "storage", "sandbox", "logs", "http_servers")
+ALL = ("startup", "invoke", "reads", "protocol", "engine", "storage", "sandbox", "node", "logs", "http_servers")
 
 
 def main(names: list[str]) -> None:

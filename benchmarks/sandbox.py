@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import uvloop
@@ -74,7 +74,9 @@ class Pong:
         self._process.wait()
 
 
-def spec(number: int, runtime: str) -> EnvironmentSpec:
+def spec(
+    number: int, runtime: str, handler: str = "echo.handler", environment: Mapping[str, str] | None = None
+) -> EnvironmentSpec:
     return EnvironmentSpec(
         environment_id=f"e{number}",
         account="000000000000",
@@ -83,7 +85,8 @@ def spec(number: int, runtime: str) -> EnvironmentSpec:
         function_version="$LATEST",
         function_arn="arn:aws:lambda:us-east-1:000000000000:function:echo",
         runtime=runtime,
-        handler="echo.handler",
+        handler=handler,
+        environment=environment or {},
         code="0" * 64,
         log_group="/aws/lambda/echo",
         log_stream="s",
