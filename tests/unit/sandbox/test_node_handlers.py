@@ -114,6 +114,14 @@ async def test_errors_beside_the_load(bench: Bench, runtime: str) -> None:
     assert body["errorMessage"].endswith("Runtime exited with error: exit status 3")
 
 
+@pytest.mark.parametrize(
+    "files", [{"h.js": "require('aws-sdk');"}, {"h.mjs": "import '@aws-sdk/client-s3';"}, {"h.js": "require('other');"}]
+)
+async def test_missing_sdk_is_explained(bench: Bench, files: dict[str, str | bytes]) -> None:
+    assert (await call(bench, files))[0] == "Unhandled"
+    assert ("the AWS SDK is part of the runtimes of AWS" in bench.logs.text) == ("sdk" in str(files))
+
+
 async def test_import_that_never_ends_with_nothing_to_do(bench: Bench) -> None:
     _, body = await call(bench, {"h.mjs": "await new Promise(() => {}); " + ESM})
     assert body["errorType"] == "Runtime.ExitError"

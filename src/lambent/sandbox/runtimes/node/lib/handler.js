@@ -94,6 +94,9 @@ function isModuleScope(folder, taskRoot) {
 
 function explain(error) {
   const errors = require('./errors');
+  if (/^Cannot find (module|package) '(aws-sdk|@aws-sdk\/[^']*|@smithy\/[^']*)'/.test(error?.message)) {
+    console.warn('lambent: the AWS SDK is part of the runtimes of AWS and not of this one: add it to the package or a layer');
+  }
   if (error instanceof SyntaxError) {
     const wrapped = new errors.UserCodeSyntaxError(String(error));
     wrapped.stack = error.stack; // says which line
