@@ -236,7 +236,7 @@ def test_shutdown_finishes_what_is_under_way(tmp_path: Path) -> None:
         assert not stopping.is_alive()
 
 
-def test_shutdown_cuts_off_what_takes_too_long(tmp_path: Path) -> None:
+def test_shutdown_cuts_off_what_takes_too_long(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with ServedEndpoint(tmp_path) as server, connect(server) as busy:
         busy.sendall(invoke("wait", "Content-Length: 1") + b"7")
         assert server.toys.waiting.wait(10)
@@ -244,6 +244,7 @@ def test_shutdown_cuts_off_what_takes_too_long(tmp_path: Path) -> None:
         assert server.toys.cancelled.wait(10)
         with contextlib.suppress(ConnectionError):
             assert busy.recv(1) == b""
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_a_taken_port_is_one_clear_line(server: ServedEndpoint, tmp_path: Path) -> None:

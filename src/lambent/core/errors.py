@@ -70,5 +70,9 @@ class AccessDenied(AwsError):
     status = 403
 
 
+class MachineFault(Exception):
+    """What the machine should give failed (a full disk): no mistake in the program, and worth another try later."""
+
+
 class UserFacingError(Exception):
     """Something the person who runs Lambent must change: one line saying what is wrong and what to do."""

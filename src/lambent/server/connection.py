@@ -175,6 +175,8 @@ class Connection(HttpToolsProtocol):
 
     def abort(self) -> None:
         """Drop the connection at once: the client sees that the answer is not whole."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # so that uvicorn does not report a missing answer
         self.transport.abort()
 
     def _disarm(self) -> None:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 
 from lambent.core.clock import Clock
-from lambent.core.errors import AwsError, UnknownOperation
+from lambent.core.errors import AwsError, MachineFault, UnknownOperation
 from lambent.core.ids import IdSource
 from lambent.core.operations import Reply, RequestContext
 from lambent.server import answers, auth_errors, authenticator, compression, routing
@@ -146,7 +146,11 @@ class _Call:
             if isinstance(fault, ClientGone):
                 raise
             operation = "" if self._compiled is None else self._compiled.name
-            log.exception("%s %s failed; request id %s", service.declaration.name, operation, self._request_id)
+            name = service.declaration.name
+            if isinstance(fault, MachineFault):
+                log.error("%s %s failed: %s; request id %s", name, operation, fault, self._request_id)
+            else:
+                log.exception("%s %s failed; request id %s", name, operation, self._request_id)
             self._declared = False
             return self._error(answers.internal_failure(service.declaration.name), protocol)
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from lambent.core import errors
+
 T = TypeVar("T")
 
 Value = str | int | float | bytes | None
@@ -57,7 +59,7 @@ class Database(Protocol):
         """Finish the units under way, then close."""
 
 
-class StorageError(Exception):
+class StorageError(errors.MachineFault):
     """The disk is full or failing; nothing of the unit was kept and the caller may try again."""
 
 
