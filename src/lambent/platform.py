@@ -34,6 +34,8 @@ from lambent.logs.news import News
 from lambent.logs.query import LogReader
 from lambent.logs.sink import DatabaseLogSink
 from lambent.logs.sweeper import Sweeper
+from lambent.sandbox.isolation import probe
+from lambent.sandbox.launcher import Launcher
 from lambent.sandbox.local import ProcessSandbox
 from lambent.sandbox.protocol import Sandbox
 from lambent.server.credentials import Credentials
@@ -132,8 +134,15 @@ class Platform:
         credentials = read_credentials(config, clock)
         # Environments are real processes: their deadlines are real, whatever the clock of the platform.
         node_clock = clock if isinstance(clock, SystemClock) else SystemClock()
+        endpoint = Endpoint(config=config, registry=self.registry, credentials=credentials, clock=clock)
         environments = ProcessSandbox(
-            code, sink, node_clock, work_dir=config.data / "work", strict_runtimes=config.strict_runtimes
+            code,
+            sink,
+            node_clock,
+            work_dir=config.data / "work",
+            strict_runtimes=config.strict_runtimes,
+            launcher=await _sandboxes(endpoint) if config.isolation == "sandbox" else None,
+            sandboxed=config.isolation == "sandbox",
         )
         parts.push_async_callback(environments.close)
         engine = LocalEngine(
@@ -171,7 +180,6 @@ class Platform:
         self.registry.add_all(sts_api.operations(credentials, Roles(control)))
         self.registry.add_all(logs_api.operations(logs_database, clock, sink=sink, news=news, sweeper=sweeper))
 
-        endpoint = Endpoint(config=config, registry=self.registry, credentials=credentials, clock=clock)
         InternalApi(
             config=config,
             engine=engine,
@@ -202,6 +210,24 @@ def _raise_open_files_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # some systems forbid what they call the hard limit
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def sandbox_ability() -> probe.Ability:
+    """Whether this machine can run sandboxes."""
+    return await probe.probe()
+
+
+async def _sandboxes(endpoint: Endpoint) -> Launcher:
+    """Raises UserFacingError where sandboxes do not work."""
+    ability = await probe.probe()
+    if ability.lack is not None:
+        raise UserFacingError(
+            f"functions cannot be sandboxed here: {ability.lack.what}; {ability.lack.fix}. "
+            "The weaker way is --isolation process: no walls, as the server's own user (see lambent doctor)"
+        )
+    from lambent.sandbox.isolation.launcher import SandboxLauncher
+
+    return SandboxLauncher(serve_endpoint=endpoint.serve)
 
 
 def _minter(credentials: Credentials) -> Callable[[FunctionVersion], EnvironmentCredentials]:

@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 
 from lambent.core.config import DEFAULT_PORT, ServerConfig
-from lambent.core.errors import UserFacingError
 
 DEFAULT_DATA = Path.home() / ".local" / "share" / "lambent"
 
@@ -70,8 +69,6 @@ def up(
     ] = LogLevel.info,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; prints [b]ready[/b] and the endpoint once it answers."""
-    if isolation is Isolation.sandbox:
-        raise UserFacingError("this version runs functions as ordinary processes only; use --isolation process")
     from lambent.core import log
 
     log.configure(log_level.value)
@@ -79,7 +76,7 @@ def up(
         data=data.expanduser().absolute(),
         host=host,
         port=port,
-        isolation="process",
+        isolation=isolation.value,
         strict_aws=strict_aws,
         strict_runtimes=strict_runtimes,
         auth_file=auth,

@@ -32,8 +32,8 @@ class ProcessSandbox:
     """Implements `protocol.Sandbox`. Nothing is started or searched before the first environment is asked for.
 
     `work_dir` holds what outlives environments (compiled runtimes, merged layers) and, in a folder of this sandbox's
-    own, their temporary files. With a launcher of sandboxes, `inside` makes
-    plans for the inside of them. Folders that a killed server left behind are removed at the first start.
+    own, their temporary files. Folders that a killed server left behind are removed at the first start.
+    `sandboxed`: the launcher's cells are sandboxes, so plans are for the inside of them.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class ProcessSandbox:
         strict_runtimes: bool = False,
         interpreters: Interpreters | None = None,
         launcher: Launcher | None = None,
-        inside: bool = False,
+        sandboxed: bool = False,
     ) -> None:
         self._code = code
         self._logs = logs
@@ -55,7 +55,8 @@ class ProcessSandbox:
         self._interpreters = interpreters or machine_interpreters(strict=strict_runtimes)
         self._launcher = launcher or ProcessLauncher()
         self._layers = LayerFolders(self._work_dir / "layers")
-        self._planner = Planner(self._interpreters, self._work_dir / "runtimes", inside=inside)
+        self._planner = Planner(self._interpreters, self._work_dir / "runtimes", sandboxed=sandboxed)
+        self._sandboxed = sandboxed
         self._environments: dict[str, ExecutionEnvironment] = {}
         self._own: _OwnFolder | None = None
         self._own_lock = asyncio.Lock()
@@ -77,7 +78,8 @@ class ProcessSandbox:
         tmp = home / "tmp"
         plan = await self._planner.plan(spec, task_root=task_root.absolute(), opt=opt, tmp=tmp)
         try:
-            tmp.mkdir(parents=True)
+            if not self._sandboxed:
+                tmp.mkdir(parents=True)
             cell = await self._launcher.open(
                 CellRequest(
                     task_root=str(task_root.absolute()),

@@ -11,7 +11,7 @@ from pathlib import Path
 from lambent.core import ids
 from lambent.sandbox import dotnet_plans, node_plans, plan_parts, variables
 from lambent.sandbox.interpreters import CUSTOM_RUNTIMES, DOTNET_RUNTIMES, Interpreter, Interpreters
-from lambent.sandbox.isolation import inside as isolation_inside
+from lambent.sandbox.isolation import inside
 from lambent.sandbox.node_interpreters import NODE_RUNTIMES, NodeFamily
 from lambent.sandbox.protocol import EnvironmentSpec
 from lambent.sandbox.python_interpreters import PythonFamily, python_minor
@@ -31,12 +31,13 @@ for source, target, shown in zip(names[::3], names[1::3], names[2::3]):
 class Planner:
     """Makes plans; keeps what it found out about interpreters."""
 
-    def __init__(self, interpreters: Interpreters, cache: Path, *, inside: bool = False) -> None:
-        """`inside`: plans are for a sandbox, with AWS's paths."""
-        self._inside = inside
+    def __init__(self, interpreters: Interpreters, cache: Path, *, sandboxed: bool = False) -> None:
+        """`sandboxed`: plans are for a sandbox, with AWS's paths."""
+        self._sandboxed = sandboxed
         self._interpreters = interpreters
         self._cache = cache
         self._compiled: dict[str, Path] = {}
+        self._entries: dict[Path | None, tuple[tuple[str, str], ...]] = {}
 
     async def plan(self, spec: EnvironmentSpec, *, task_root: Path, opt: Path | None, tmp: Path) -> Plan:
         """Raises CannotRun when nothing on this machine runs `spec.runtime`."""
@@ -53,10 +54,21 @@ class Planner:
             interpreter = await self._interpreters.resolve(spec.runtime)
             runtime_dir = await self._runtime_dir(interpreter)
             plan = _python(spec, interpreter, runtime_dir, task_root, opt, tmp)
-        if not self._inside:
+        if not self._sandboxed:
             return plan
-        return isolation_inside.move(
-            plan, spec, task_root=task_root, opt=opt, tmp=tmp, interpreter=interpreter, runtime_dir=runtime_dir
+        runtime = self._entries.get(runtime_dir)
+        if runtime is None:
+            runtime = await asyncio.to_thread(inside.runtime_entries, interpreter, runtime_dir)
+            self._entries[runtime_dir] = runtime
+        return inside.move(
+            plan,
+            spec,
+            task_root=task_root,
+            opt=opt,
+            tmp=tmp,
+            interpreter=interpreter,
+            runtime_dir=runtime_dir,
+            runtime=runtime,
         )
 
     async def _runtime_dir(self, interpreter: Interpreter) -> Path:

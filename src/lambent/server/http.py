@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import socket
 from collections.abc import Callable
 
 from uvicorn.config import Config
@@ -153,6 +154,16 @@ class Endpoint:
         except (OSError, OverflowError) as error:
             raise UserFacingError(_cannot_listen(self._config, error)) from error
         self._server, self._port = server, server.sockets[0].getsockname()[1]
+
+    async def serve(self, listener: socket.socket) -> asyncio.Server:
+        """Answer on one more socket, which listens already; the server that comes back owns it.
+
+        Sandboxes reach the endpoint so: their listener lies in a network that this process has no other part in.
+        """
+        if not self._uvicorn.loaded:
+            self._uvicorn.load()
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(self._connection(loop), sock=listener)
 
     def _connection(self, loop: asyncio.AbstractEventLoop) -> Callable[[], Connection]:
         return lambda: Connection(self._uvicorn, self._state, loop)

@@ -109,6 +109,7 @@ def main() -> None:
     sock = _socket.socket(fileno=fd)
     plan = marshal.loads(sock.recv(MAX_MESSAGE_BYTES))
     sys.path.insert(0, plan["runtime_source"])
+    sys.dont_write_bytecode = True
     from lambent_runtime import linux, sandbox_init, zygote  # type: ignore[import-not-found]
 
     try:

@@ -19,6 +19,7 @@ from lambent.sandbox.isolation.zygotes import MARSHAL_VERSION
 from lambent.sandbox.launcher import Command, Exit, Root
 
 _MAX_MESSAGE_BYTES: Final = 4096
+RUNTIME: Final = "runtime"  # the name of the one process that every environment has
 _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(8 * 4) + socket.CMSG_SPACE(12)
 # An environment that rests for so long has its processes stopped. Well above the pauses between events of a busy one.
 FREEZE_AFTER_S: Final = 0.25
@@ -38,7 +39,7 @@ class SandboxCell:
         self._root = root
         self._on_gone = on_gone
         self._loop = asyncio.get_running_loop()
-        self._on_exit: Callable[[Exit], None] | None = None
+        self._on_exit: dict[str, Callable[[Exit], None]] = {}
         self._awaited: tuple[str, asyncio.Future[Sequence[int]]] | None = None
         self._pidfd = -1
         self._closed = False
@@ -94,23 +95,28 @@ class SandboxCell:
         return self._listeners[0].dup()
 
     def start(self, command: Command, on_exit: Callable[[Exit], None]) -> None:
-        self.pid = 0
-        self.peak_bytes = 0
-        self._on_exit = on_exit
+        if not self._on_exit:
+            self.peak_bytes = 0
+        name = getattr(command, "name", RUNTIME)
+        self._on_exit[name] = on_exit
         self._busy = True
         if self._closed or self.lost:
-            self._loop.call_soon(self._exited, Exit(wait_status=signal.SIGKILL))
+            self._loop.call_soon(self._exited, name, Exit(wait_status=signal.SIGKILL))
             return
         message = (
             "start",
+            name,
             list(command.argv),
             dict(command.environment),
             command.folder,
             command.memory_limit_bytes,
             command.channel is not None,
-            bool(self._root.interpreter) and command.argv[0] == self._root.interpreter,
+            name == RUNTIME and bool(self._root.interpreter) and command.argv[0] == self._root.interpreter,
         )
         self.tell(message, [command.output] + ([] if command.channel is None else [command.channel]))
+
+    def signal(self, name: str, number: int) -> None:
+        self.tell(("signal", name, int(number)))
 
     def watch(self, on: bool) -> None:
         self.tell(("watch", on))
@@ -199,15 +205,17 @@ class SandboxCell:
             self._listeners = [socket.socket(fileno=fd) for fd in fds]
             fds = []
         elif word == "started":
-            self.pid = pid
+            if rest == RUNTIME:
+                self.pid = pid
         elif word == "peak":
             self.peak_bytes = max(self.peak_bytes, int(rest))
         elif word == "exited":
-            status, peak, out_of_memory = map(int, rest.split())
-            self.peak_bytes = max(self.peak_bytes, peak)
-            self._exited(Exit(wait_status=status, out_of_memory=bool(out_of_memory)))
-        elif word == "failed" and self._on_exit is not None:
-            self._exited(Exit(errno=int(rest.split()[0])))
+            status, peak, out_of_memory, name = rest.split(" ", 3)
+            self.peak_bytes = max(self.peak_bytes, int(peak))
+            self._exited(name, Exit(wait_status=int(status), out_of_memory=out_of_memory == "1"))
+        elif word == "failed" and self._on_exit:
+            number, _, name = rest.partition(" ")
+            self._exited(name, Exit(errno=int(number)))
         elif word == "failed":
             self.failure = f"the sandbox could not be built: {rest.partition(' ')[2] or rest}"
             self._lose()
@@ -235,12 +243,15 @@ class SandboxCell:
         if self._awaited is not None and not self._awaited[1].done():
             self._awaited[1].set_exception(SandboxFailed(self.failure or "the sandbox ended while it was built"))
             self._awaited = None
-        self._exited(Exit(wait_status=signal.SIGKILL))
+        for name in reversed(list(self._on_exit)):
+            self._exited(name, Exit(wait_status=signal.SIGKILL))
 
-    def _exited(self, how: Exit) -> None:
-        on_exit, self._on_exit = self._on_exit, None
-        self.pid = 0
-        self._frozen = False
+    def _exited(self, name: str, how: Exit) -> None:
+        on_exit = self._on_exit.pop(name, None)
+        if name == RUNTIME:
+            self.pid = 0
+        if not self._on_exit:
+            self._frozen = False
         if on_exit is not None:
             on_exit(how)
 

@@ -35,10 +35,12 @@ def move(
     tmp: Path,
     interpreter: Interpreter | None,
     runtime_dir: Path | None,
+    runtime: tuple[tuple[str, str], ...],
 ) -> Plan:
     """The plan for the inside of a sandbox, with the `root` that it needs.
 
     `interpreter` is what runs our runtime in `runtime_dir`; None of both for a program of the package's own.
+    `runtime` is from `runtime_entries`.
     """
     lang = _lang(plan, interpreter)
     places = [(str(task_root), "/var/task"), (str(tmp), "/tmp")]
@@ -63,12 +65,7 @@ def move(
     # A cache that outlives the environment would have to be written by it.
     environment.pop("_LAMBENT_COMPILE_CACHE", None)
     argv = tuple(_moved(word, places) for word in plan.argv)
-    entries: tuple[tuple[str, str], ...] = ()
-    if runtime_dir is not None:
-        entries = zygotes.runtime_entries(runtime_dir)
-    if python and interpreter is not None:
-        entries += tuple(zygotes.sdk_packages(interpreter.version[:2]).items())
-    root = Root(lang="" if lang is None else str(lang), runtime=entries)
+    root = Root(lang="" if lang is None else str(lang), runtime=runtime)
     if python and interpreter is not None:
         root = replace(
             root,
@@ -83,6 +80,16 @@ def move(
         entrypoint=_moved(plan.entrypoint, places),
         root=root,
     )
+
+
+def runtime_entries(interpreter: Interpreter | None, runtime_dir: Path | None) -> tuple[tuple[str, str], ...]:
+    """What /var/runtime holds, for `Root.runtime`. Blocks for milliseconds: to be kept."""
+    if interpreter is None or runtime_dir is None:
+        return ()
+    entries = zygotes.folder_entries(runtime_dir)
+    if runtime_dir.name.startswith("python"):
+        entries |= zygotes.sdk_packages(interpreter.version[:2])
+    return tuple(entries.items())
 
 
 def _lang(plan: Plan, interpreter: Interpreter | None) -> Path | None:

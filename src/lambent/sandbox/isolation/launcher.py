@@ -38,6 +38,8 @@ _BUILD_S: Final = 20.0
 _GONE_S: Final = 10.0
 # Sandboxes kept ready for each kind of runtime in use, about 1 MB each.
 _PREPARED: Final = 4
+# How long after the last start they are made up for: not while the start itself wants the processor.
+_REFILL_AFTER_S: Final = 0.05
 
 ServeEndpoint = Callable[[socket.socket], Awaitable[asyncio.Server]]
 _linux: Any = importlib.import_module("lambent.sandbox.runtimes.python.lambent_runtime.linux")
@@ -196,6 +198,7 @@ class _Pool:
         self._zygote: Zygote | None = None
         self._ready: deque[tuple[SandboxCell, int]] = deque()
         self._filling: asyncio.Task[None] | None = None
+        self._refill_timer: asyncio.TimerHandle | None = None
         self._closed = False
 
     async def take(self) -> tuple[SandboxCell, int]:
@@ -203,11 +206,11 @@ class _Pool:
         while self._ready:
             cell, slot = self._ready.popleft()
             if not cell.lost:
-                self._refill()
+                self._refill_later()
                 return cell, slot
             cell.close()
         made = await self._make()
-        self._refill()
+        self._refill_later()
         return made
 
     async def _make(self) -> tuple[SandboxCell, int]:
@@ -233,6 +236,11 @@ class _Pool:
                 self._zygote = await self._launcher.start_zygote(self._root, "" if _is_ipv4(host) else host)
             return self._zygote
 
+    def _refill_later(self) -> None:
+        if self._refill_timer is not None:
+            self._refill_timer.cancel()
+        self._refill_timer = asyncio.get_running_loop().call_later(_REFILL_AFTER_S, self._refill)
+
     def _refill(self) -> None:
         if self._filling is None and not self._closed and len(self._ready) < self._size:
             self._filling = asyncio.get_running_loop().create_task(self._fill())
@@ -248,6 +256,8 @@ class _Pool:
 
     async def close(self) -> None:
         self._closed = True
+        if self._refill_timer is not None:
+            self._refill_timer.cancel()
         if self._filling is not None:
             self._filling.cancel()
             await asyncio.wait([self._filling])

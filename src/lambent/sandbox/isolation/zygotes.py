@@ -122,11 +122,11 @@ def sdk_packages(version: tuple[int, int]) -> dict[str, str]:
         origin = Path(spec.origin)
         place = origin.parent if origin.name == "__init__.py" else origin
         found[place.name] = str(place)
-    wanted = importlib.metadata.metadata("botocore").get("Requires-Python", "")
+    wanted = importlib.metadata.metadata("botocore")["Requires-Python"] or ""
     oldest = re.search(r">=\s*3\.(\d+)", wanted)
     return {} if oldest and version < (3, int(oldest[1])) else found
 
 
-def runtime_entries(folder: Path) -> tuple[tuple[str, str], ...]:
-    """What a folder holds, as `Root.runtime` wants it."""
-    return tuple((name, str(folder / name)) for name in sorted(os.listdir(folder)))
+def folder_entries(folder: Path) -> dict[str, str]:
+    """The names in a folder, with their places."""
+    return {name: str(folder / name) for name in sorted(os.listdir(folder))}

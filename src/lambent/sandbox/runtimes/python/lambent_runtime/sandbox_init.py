@@ -6,9 +6,10 @@ trust what comes out of a sandbox):
 
     ("assign", settings) with the code and the layers as detached mounts    -> "map", when settings ask for a user
         namespace: the server writes its maps, then ("mapped",)             -> "assigned", and no privilege is left
-    ("start", argv, environment, folder, memory limit, has channel, may fork) with output and channel
-        -> "started", by the runtime itself, whose pid the kernel tells; "failed ERRNO"; later "exited STATUS PEAK OOM"
-    ("kill",), ("watch", bool), ("freeze",), ("thaw",)                      -> "peak BYTES" while watching
+    ("start", name, argv, environment, folder, memory limit, has channel, may fork) with output and channel
+        -> "started NAME", by the process itself, whose pid the kernel tells; then "failed ERRNO NAME" if the program
+        could not be run; later "exited STATUS PEAK OOM NAME". With the last named process all others end.
+    ("signal", name, number), ("kill",), ("freeze",), ("thaw",), ("watch", bool)    -> "peak BYTES" while watching
 
 When the control socket closes, it exits, and the kernel kills whatever lives in its process namespace. From inside
 nobody can kill, stop or trace it: it is process 1, it is not dumpable, and signals that it does not handle do not
@@ -83,16 +84,17 @@ def send(sock, text, fds=()):
 
 
 class Init(object):
-    """The process-1 side of one sandbox. `shadowing(...)` says whether the zygote's modules would hide the function's."""
+    """Process 1 of one sandbox. `fork_runtime` is a zygote's PythonRuntime, or None where programs are started."""
 
     def __init__(self, control, fork_runtime):
         self.control = control
         self.fork_runtime = fork_runtime
-        self.runtime = 0
+        self.named = {}
         self.limit_bytes = 0
         self.peak_bytes = 0
         self.told_bytes = 0
         self.watching = False
+        self.measured_s = 0.0
         self.reaped = {}
 
     # Building the walls.
@@ -155,16 +157,20 @@ class Init(object):
         poll.register(self.control.fileno(), select.POLLIN)
         poll.register(wakeup, select.POLLIN)
         while True:
-            ready = dict(poll.poll(WATCH_INTERVAL_MS if self.watching and self.runtime else None))
+            ready = dict(poll.poll(WATCH_INTERVAL_MS if self.watching and self.named else None))
             if wakeup in ready:
                 drain(wakeup)
                 self.reap(os.WNOHANG)
-                if self.runtime in self.reaped:
-                    self.ended(False)
+                ended = [pid for pid in self.named if pid in self.reaped]
+                if ended and len(ended) == len(self.named):
+                    self.end_all(False)
+                else:
+                    for pid in ended:
+                        self.ended(pid, False)
                 self.reaped.clear()
             if self.control.fileno() in ready:
                 self.obey()
-            if self.watching and self.runtime:
+            if self.watching and self.named and not self.measured_lately():
                 self.measure()
 
     def obey(self):
@@ -181,23 +187,31 @@ class Init(object):
         elif kind == "assign":
             self.assign(message[1], fds)
         elif kind == "kill":
-            if self.runtime:
-                self.ended(False)
+            if self.named:
+                self.end_all(False)
+        elif kind == "signal":
+            for pid in [pid for pid, name in self.named.items() if name == message[1]]:
+                try:
+                    os.killpg(pid, message[2])
+                except ProcessLookupError:
+                    continue
         elif kind == "watch":
             self.watching = message[1]
-        elif kind in ("freeze", "thaw") and self.runtime:
+        elif kind in ("freeze", "thaw") and self.named:
             # To process 1, -1 is everybody else here, and a fork under way cannot slip through between.
             _signal_all(signal.SIGSTOP if kind == "freeze" else signal.SIGCONT)
 
-    def start(self, fds, argv, environment, folder, limit_bytes, has_channel, may_fork):
+    def start(self, fds, name, argv, environment, folder, limit_bytes, has_channel, may_fork):
         self.limit_bytes = limit_bytes
-        self.peak_bytes = self.told_bytes = 0
+        if not self.named:
+            self.peak_bytes = self.told_bytes = 0
         self.watching = True
+        self.measured_s = time.monotonic()
         fork = may_fork and self.fork_runtime is not None and self.fork_runtime.allows(environment)
         status_end, child_end = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self.become(argv, environment, folder, fds[0], fds[1] if has_channel else -1, child_end, fork)
+            self.become(name, argv, environment, folder, fds[0], fds[1] if has_channel else -1, child_end, fork)
         os.close(child_end)
         for fd in fds:
             os.close(fd)
@@ -205,11 +219,11 @@ class Init(object):
         os.close(status_end)
         if failure:
             os.waitpid(pid, 0)
-            send(self.control, "failed %d" % int(failure))
+            send(self.control, "failed %d %s" % (int(failure), name))
             return
-        self.runtime = pid
+        self.named[pid] = name
 
-    def become(self, argv, environment, folder, output, channel, report, fork):
+    def become(self, name, argv, environment, folder, output, channel, report, fork):
         """In the forked child. Raises BecomeRuntime, or runs the program, or tells the errno through `report`."""
         try:
             os.setsid()
@@ -224,7 +238,7 @@ class Init(object):
                 os.close(fd)
             except OSError:
                 pass
-            send(self.control, "started")
+            send(self.control, "started " + name)
             self.control.detach()
             high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (output, report)]
             output, report = high
@@ -262,26 +276,38 @@ class Init(object):
         except BaseException:
             os._exit(127)
 
+    def measured_lately(self):
+        now_s = time.monotonic()
+        if now_s < self.measured_s + WATCH_INTERVAL_MS / 1000:
+            return True
+        self.measured_s = now_s
+        return False
+
     def measure(self):
         total = _memory_bytes(self.limit_bytes)
         if total > self.peak_bytes:
             self.peak_bytes = total
         if total > self.limit_bytes:
-            self.ended(True)
+            self.end_all(True)
         elif self.peak_bytes >= self.told_bytes + PEAK_STEP_BYTES:
             self.told_bytes = self.peak_bytes
             send(self.control, "peak %d" % self.peak_bytes)
 
-    def ended(self, out_of_memory):
-        """The runtime has ended or must: end all others with it, then say so."""
+    def end_all(self, out_of_memory):
+        """The last named process has ended, or all must: end every process, then say so."""
         while True:
             _signal_all(signal.SIGKILL)
             if not self.reap(0):
                 break
-        status = self.reaped.get(self.runtime, int(signal.SIGKILL))
-        self.runtime = 0
         self.watching = False
-        send(self.control, "exited %d %d %d" % (status, self.peak_bytes, out_of_memory))
+        # The runtime, started last, goes first: its end explains those of the others.
+        for pid in reversed(list(self.named)):
+            self.ended(pid, out_of_memory)
+
+    def ended(self, pid, out_of_memory):
+        name = self.named.pop(pid)
+        status = self.reaped.get(pid, int(signal.SIGKILL))
+        send(self.control, "exited %d %d %d %s" % (status, self.peak_bytes, out_of_memory, name))
 
     def reap(self, flags):
         """Collect those that have ended (with 0: wait for one first); False when nobody is left."""
