@@ -1,7 +1,7 @@
 """Starting processes: the seam that decides how an environment is isolated, and the one without namespaces.
 
-A `Launcher` opens *cells*, the place where one environment's processes live, one runtime after the other. What lies
-behind a cell (a supervised process tree here; namespaces and cgroups in another launcher) no other module knows.
+A `Launcher` opens *cells*, the place where one environment's processes live: its runtime and its extensions, known by
+name, and whatever they start; one set of them after the other. What lies behind a cell (a supervised process tree here; namespaces and cgroups in another launcher) no other module knows.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from typing import Any, Final, Protocol
 
 from lambent.sandbox import launcher_process
 
+# The name of the one process that every environment has; an extension's is that of its file, below `extensions/`.
+RUNTIME: Final = "runtime"
 # How long a supervisor may take to end the processes of its environment.
 _OBEY_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to run. `output` becomes descriptors 1 and 2, `channel` descriptor 3 (or there is none)."""
+    """What to run, and its name in the cell. `output` becomes descriptors 1 and 2, `channel` descriptor 3 if there is one."""
 
     argv: Sequence[str]
     environment: Mapping[str, str]
@@ -34,11 +36,12 @@ class Command:
     memory_limit_bytes: int
     output: int
     channel: int | None = None
+    name: str = RUNTIME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """How a runtime ended; by then every process of its environment has.
+    """How a named process ended; when it was the last of its environment, every other process has ended by then too.
 
     `wait_status` is as from waitpid; `errno` is set instead when it could not even be started.
     """
@@ -95,7 +98,13 @@ class Cell(Protocol):
         """A listening socket for one runtime's Runtime API, the caller's to close; None for one of this machine's."""
 
     def start(self, command: Command, on_exit: Callable[[Exit], None]) -> None:
-        """Start the runtime; the descriptors of `command` may be closed when this returns."""
+        """Start a process; the descriptors of `command` may be closed when this returns.
+
+        The extensions of an environment come first, its runtime last; names are used again only after all have ended.
+        """
+
+    def signal(self, name: str, number: int) -> None:
+        """Send a signal to a named process and its group; nothing happens when it has ended."""
 
     def busy(self) -> None:
         """An event comes: the processes must run."""
@@ -134,7 +143,7 @@ class ProcessCell:
         self._loop = asyncio.get_running_loop()
         self._supervisor = 0
         self._overdue: asyncio.TimerHandle | None = None
-        self._on_exit: Callable[[Exit], None] | None = None
+        self._on_exit: dict[str, Callable[[Exit], None]] = {}
         self._closed = False
         self.lost = False
         self.pid = 0
@@ -142,15 +151,16 @@ class ProcessCell:
         self._loop.add_reader(control.fileno(), self._receive)
 
     def start(self, command: Command, on_exit: Callable[[Exit], None]) -> None:
-        self.pid = 0
-        self.peak_bytes = 0
-        self._on_exit = on_exit
+        if not self._on_exit:
+            self.peak_bytes = 0
+        self._on_exit[command.name] = on_exit
         if self._closed or self.lost:
-            self._loop.call_soon(self._exited, Exit(wait_status=signal.SIGKILL))
+            self._loop.call_soon(self._exited, command.name, Exit(wait_status=signal.SIGKILL))
             return
         descriptors = [command.output] + ([] if command.channel is None else [command.channel])
         message = (
             "start",
+            command.name,
             list(command.argv),
             dict(command.environment),
             command.folder,
@@ -163,6 +173,9 @@ class ProcessCell:
     def runtime_api(self) -> None:
         return None
 
+    def signal(self, name: str, number: int) -> None:
+        self._tell(("signal", name, int(number)))
+
     def watch(self, on: bool) -> None:
         self._tell(("watch", on))
 
@@ -174,7 +187,7 @@ class ProcessCell:
 
     def kill(self) -> None:
         self._tell(("kill",))
-        if self._overdue is None and self._on_exit is not None:
+        if self._overdue is None and self._on_exit:
             self._overdue = self._loop.call_later(_OBEY_S, self._kill_supervisor)
 
     def _kill_supervisor(self) -> None:
@@ -213,28 +226,33 @@ class ProcessCell:
                 return
             kind, *values = marshal.loads(data)
             if kind == "started":
-                self.pid, self._supervisor = values
+                name, pid, self._supervisor = values
+                if name == RUNTIME:
+                    self.pid = pid
             elif kind == "peak":
                 self.peak_bytes = max(self.peak_bytes, values[0])
             elif kind == "failed":
-                self._exited(Exit(errno=values[0]))
+                self._exited(values[0], Exit(errno=values[1]))
             elif kind == "exited":
-                self.peak_bytes = max(self.peak_bytes, values[1])
-                self._exited(Exit(wait_status=values[0], out_of_memory=values[2]))
+                name, status, peak_bytes, out_of_memory = values
+                self.peak_bytes = max(self.peak_bytes, peak_bytes)
+                self._exited(name, Exit(wait_status=status, out_of_memory=out_of_memory))
 
     def _lost(self) -> None:
-        """The supervisor itself was killed, and its runtime with it."""
+        """The supervisor itself was killed, and its processes with it."""
         if self._closed:
             return
         if not self.lost:
             self.lost = True
             self._loop.remove_reader(self._control.fileno())
-        self._exited(Exit(wait_status=signal.SIGKILL))
+        for name in reversed(list(self._on_exit)):
+            self._exited(name, Exit(wait_status=signal.SIGKILL))
 
-    def _exited(self, how: Exit) -> None:
-        on_exit, self._on_exit = self._on_exit, None
-        self.pid = 0
-        if self._overdue is not None:
+    def _exited(self, name: str, how: Exit) -> None:
+        on_exit = self._on_exit.pop(name, None)
+        if name == RUNTIME:
+            self.pid = 0
+        if not self._on_exit and self._overdue is not None:
             self._overdue.cancel()
             self._overdue = None
         if on_exit is not None:

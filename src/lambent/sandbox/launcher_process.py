@@ -7,14 +7,17 @@ starts one small single-threaded launcher, and the launcher forks one supervisor
   environment and ends. It needs no help for that from the launcher or from the server.
 - a supervisor is a *child subreaper*: daemons that leave their parent, session and process group behind become its
   children, so "every process of this environment" is exactly "all my descendants".
-- the runtime has the supervisor's death as its parent-death signal, and the launcher, a subreaper too, kills what it
+- what it starts has the supervisor's death as its parent-death signal, and the launcher, a subreaper too, kills what it
   inherits from a supervisor that was killed.
+- an environment's runtime and extensions are the *named* processes. With the end of the last of them, and with none
+  sooner, all others end too.
 
 Messages are packets (SOCK_SEQPACKET). To the launcher: any packet that brings the socket of a new supervisor. All
-others are `marshal`led tuples. To a supervisor: ("start", argv, environment, folder, memory limit in bytes, has a
-channel) with the descriptors of the output and the channel; ("kill",); ("watch", bool), which switches the measuring of
-memory. From a supervisor: ("started", pid, its own pid), then ("failed", errno) if the program could not be run,
-("peak", bytes), ("exited", wait status, peak bytes, out of memory).
+others are `marshal`led tuples. To a supervisor: ("start", name, argv, environment, folder, memory limit in bytes, has a
+channel) with the descriptors of the output and the channel; ("signal", name, number), for the process and its group;
+("kill",); ("watch", bool), which switches the measuring of memory. From a supervisor: ("started", name, pid, its own
+pid), then ("failed", name, errno) if the program could not be run, ("peak", bytes), ("exited", name, wait status, peak
+bytes, out of memory).
 
 This file imports nothing of ours and little else: it is run alone, by path, and every import costs memory that all
 supervisors share.
@@ -170,11 +173,11 @@ def _receive(sock: _socket.socket) -> tuple[bytes, list[int]]:
 
 
 class Supervisor:
-    """One environment's supervisor: starts its runtime, measures it, ends it."""
+    """One environment's supervisor: starts its named processes, measures all, ends all."""
 
     def __init__(self, control: _socket.socket) -> None:
         self.control = control
-        self.runtime = 0
+        self.named: dict[int, str] = {}
         self.limit_bytes = 0
         self.peak_bytes = 0
         self.told_bytes = 0
@@ -189,16 +192,20 @@ class Supervisor:
         poll.register(wakeup, select.POLLIN)
         while True:
             interval_ms = WATCH_INTERVAL_MS if self.watching else IDLE_WATCH_INTERVAL_MS
-            ready = dict(poll.poll(interval_ms if self.runtime else None))
+            ready = dict(poll.poll(interval_ms if self.named else None))
             if wakeup in ready:
                 _drain(wakeup)
                 _reap(self.reaped)
-                if self.runtime in self.reaped:
-                    self.ended(out_of_memory=False)
+                ended = [pid for pid in self.named if pid in self.reaped]
+                if ended and len(ended) == len(self.named):
+                    self.end_all(out_of_memory=False)
+                else:
+                    for pid in ended:
+                        self.ended(pid, out_of_memory=False)
                 self.reaped.clear()
             if self.control.fileno() in ready:
                 self.obey()
-            if self.runtime and (self.watching or not ready):
+            if self.named and (self.watching or not ready):
                 self.measure()
 
     def obey(self) -> None:
@@ -213,11 +220,13 @@ class Supervisor:
             os._exit(0)
         message = marshal.loads(data)
         if message[0] == "start":
-            argv, environment, folder, limit_bytes, has_channel = message[1:]
-            self.start(argv, environment, folder, limit_bytes, has_channel, fds)
+            self.start(fds, *message[1:])
+        elif message[0] == "signal":
+            for pid in [pid for pid, name in self.named.items() if name == message[1]]:
+                self.signal(pid, message[2])
         elif message[0] == "kill":
-            if self.runtime:
-                self.ended(out_of_memory=False)
+            if self.named:
+                self.end_all(out_of_memory=False)
         elif message[0] == "watch":
             self.watching = message[1]
 
@@ -230,15 +239,17 @@ class Supervisor:
 
     def start(
         self,
+        fds: list[int],
+        name: str,
         argv: list[str],
         environment: dict[str, str],
         folder: str,
         limit_bytes: int,
         has_channel: bool,
-        fds: list[int],
     ) -> None:
         self.limit_bytes = limit_bytes
-        self.peak_bytes = self.told_bytes = 0
+        if not self.named:
+            self.peak_bytes = self.told_bytes = 0
         self.watching = True
         status_end, child_end = os.pipe()
         parent = os.getpid()
@@ -250,41 +261,52 @@ class Supervisor:
         for fd in fds:
             os.close(fd)
         # Said before the program runs: on a busy machine this process may get its next turn long after that.
-        self.tell("started", pid, os.getpid())
+        self.tell("started", name, pid, os.getpid())
         failure = os.read(status_end, 16)
         os.close(status_end)
         if failure:
             os.waitpid(pid, 0)
-            self.tell("failed", int(failure))
+            self.tell("failed", name, int(failure))
             return
-        self.runtime = pid
+        self.named[pid] = name
+
+    def signal(self, pid: int, number: int) -> None:
+        """To a named process and those of its group: it leads one of its own."""
+        try:
+            os.killpg(pid, number)
+        except ProcessLookupError:
+            return
 
     def measure(self) -> None:
         pids = descendants(os.getpid())
         if len(pids) > PROCESSES:
-            self.ended(out_of_memory=False)
+            self.end_all(out_of_memory=False)
             return
         total = bytes_of(pids, self.limit_bytes)
         if total > self.peak_bytes:
             self.peak_bytes = total
         if total > self.limit_bytes:
-            self.ended(out_of_memory=True)
+            self.end_all(out_of_memory=True)
         elif self.peak_bytes >= self.told_bytes + PEAK_STEP_BYTES:
             self.told_bytes = self.peak_bytes
             self.tell("peak", self.peak_bytes)
 
-    def ended(self, *, out_of_memory: bool) -> None:
-        """The runtime has ended or must: end all others with it, then say so."""
+    def end_all(self, *, out_of_memory: bool) -> None:
+        """The last named process has ended, or all must: end every process, then say so."""
         kill_tree(self.reaped)
-        status = self.reaped.get(self.runtime, signal.SIGKILL)
-        self.runtime = 0
-        self.tell("exited", status, self.peak_bytes, out_of_memory)
+        # The runtime, started last, goes first: its end explains those of the others.
+        for pid in reversed(list(self.named)):
+            self.ended(pid, out_of_memory=out_of_memory)
+
+    def ended(self, pid: int, *, out_of_memory: bool) -> None:
+        name = self.named.pop(pid)
+        self.tell("exited", name, self.reaped.get(pid, signal.SIGKILL), self.peak_bytes, out_of_memory)
 
 
 def _become(
     argv: list[str], environment: dict[str, str], folder: str, output: int, channel: int, report: int, parent: int
 ) -> NoReturn:
-    """In the forked child: turn into the runtime. Tells the errno through `report` when that fails."""
+    """In the forked child: turn into the program. Tells the errno through `report` when that fails."""
     try:
         os.setsid()
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
