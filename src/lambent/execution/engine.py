@@ -85,6 +85,14 @@ class LocalEngine:
     def metrics(self) -> Metrics:
         return self._metrics
 
+    def concurrency_of(self, function_arn: str) -> int:
+        """How many events of the function (unqualified ARN) are running."""
+        return self._concurrency.in_flight(function_arn)
+
+    def environments(self) -> Mapping[str, Mapping[str, int]]:
+        """How many environments are in each state, by function (unqualified ARN)."""
+        return status.environments([*self._pools.values(), *self._retiring])
+
     async def invoke(self, function: FunctionVersion, request: InvokeRequest) -> InvokeResult:
         """Run one event; returns at the first byte of the answer.
 
@@ -96,6 +104,9 @@ class LocalEngine:
         except Throttled as error:
             counters.throttled(error.reason, error.detail, self._clock.monotonic())
             raise
+        concurrency = self._concurrency.in_flight(function.arn)
+        if concurrency > counters.peak_concurrency:
+            counters.peak_concurrency = concurrency
         # A tenant's environments serve that tenant alone.
         key = function.key if not request.tenant_id else f"{function.key}\0{request.tenant_id}"
         pool = self._pools.get(key) or self._open_pool(key, function)

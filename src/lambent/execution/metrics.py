@@ -5,31 +5,43 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Final
 
 import msgspec
 
-# Upper bounds in ms; one more bucket takes what is longer. Doubling keeps any percentile within a factor of two.
-DURATION_BOUNDS_MS: Final = (
-    *(1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0),
-    *(1_024.0, 2_048.0, 4_096.0, 8_192.0, 16_384.0, 60_000.0, 180_000.0, 900_000.0),
-)
+# Upper bounds in ms; one more bucket takes what is longer. Steps of a fourth of a doubling keep any percentile within a
+# fifth, and every fourth bound is a power of two.
+BOUNDS_PER_DOUBLING: Final = 4
+DURATION_BOUNDS_MS: Final[tuple[float, ...]] = (*(2.0 ** (step / BOUNDS_PER_DOUBLING) for step in range(80)), 900_000.0)
 
 
 class Histogram:
-    """Durations in ms, counted in buckets."""
+    """Durations in ms, counted in buckets. `shortest_ms` and `longest_ms` are those since `take_extremes`."""
 
-    __slots__ = ("count", "counts", "sum_ms")
+    __slots__ = ("count", "counts", "longest_ms", "shortest_ms", "sum_ms")
 
     def __init__(self) -> None:
         self.counts = [0] * (len(DURATION_BOUNDS_MS) + 1)
         self.count = 0
         self.sum_ms = 0.0
+        self.shortest_ms = inf
+        self.longest_ms = 0.0
 
     def observe(self, duration_ms: float) -> None:
         self.counts[bisect_left(DURATION_BOUNDS_MS, duration_ms)] += 1
         self.count += 1
         self.sum_ms += duration_ms
+        if duration_ms < self.shortest_ms:
+            self.shortest_ms = duration_ms
+        if duration_ms > self.longest_ms:
+            self.longest_ms = duration_ms
+
+    def take_extremes(self) -> tuple[float, float]:
+        """The shortest and the longest since this was last called, for the one reader that calls it."""
+        extremes = self.shortest_ms, self.longest_ms
+        self.shortest_ms, self.longest_ms = inf, 0.0
+        return extremes
 
     def quantile_ms(self, fraction: float) -> float | None:
         """The upper bound of the bucket in which the quantile lies; None without observations."""
@@ -40,7 +52,7 @@ class Histogram:
             seen += count
             if seen >= wanted and seen:
                 return bound_ms
-        return float("inf")
+        return inf
 
 
 class LastThrottle(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +74,7 @@ class FunctionCounters:
         "inits",
         "invocations",
         "last_throttle",
+        "peak_concurrency",
         "throttles",
     )
 
@@ -70,6 +83,7 @@ class FunctionCounters:
         self.errors = 0
         self.cold_starts = 0
         self.abandoned = 0  # events whose caller went away before the answer
+        self.peak_concurrency = 0  # since the one reader of it last set it back
         self.throttles: Counter[str] = Counter()  # by AWS's reason
         self.last_throttle: LastThrottle | None = None
         self.durations = Histogram()

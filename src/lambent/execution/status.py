@@ -14,6 +14,21 @@ from lambent.execution.pool import Pool, State
 _RECENT_S: Final = 10.0
 
 
+_STATES: Final = tuple(
+    state.name.lower() for state in (State.STARTING, State.IDLE, State.BUSY, State.FINISHING, State.STOPPING)
+)
+
+
+def environments(pools: Sequence[Pool]) -> dict[str, dict[str, int]]:
+    """How many environments are in each state, by function (unqualified ARN)."""
+    counts: dict[str, dict[str, int]] = {}
+    for pool in pools:
+        own = counts.setdefault(pool.function.arn, dict.fromkeys(_STATES, 0))
+        for state in _STATES:
+            own[state] += pool.counts[State[state.upper()]]
+    return counts
+
+
 def describe(
     *,
     pools: Sequence[Pool],
@@ -24,19 +39,13 @@ def describe(
     strict_aws: bool,
 ) -> Mapping[str, object]:
     """Limits of each account and region, this machine's room, and each function's environments and counters."""
-    by_arn: dict[str, list[Pool]] = {}
-    for pool in pools:
-        by_arn.setdefault(pool.function.arn, []).append(pool)
+    states = environments(pools)
     counters = dict(metrics.items())
     functions = []
-    for arn in sorted({*by_arn, *counters}):
-        own = by_arn.get(arn, [])
+    for arn in sorted({*states, *counters}):
         function: dict[str, object] = {
             "function_arn": arn,
-            "environments": {
-                state.name.lower(): sum(pool.counts[state] for pool in own)
-                for state in (State.STARTING, State.IDLE, State.BUSY, State.FINISHING, State.STOPPING)
-            },
+            "environments": states.get(arn) or dict.fromkeys(_STATES, 0),
             "concurrency": concurrency.in_flight(arn),
             "concurrency_limit": concurrency.limit(arn),
             "reserved_concurrency": concurrency.reserved(arn),
