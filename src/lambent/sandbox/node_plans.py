@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 from pathlib import Path
 
 from lambent.sandbox import plan_parts, variables
@@ -14,6 +16,8 @@ from lambent.sandbox.runtime_process import Plan
 NODE_RUNTIME = Path(__file__).parent / "runtimes" / "node"
 # The shares of the function's memory that AWS's runtime gives V8's young and old generation.
 _YOUNG_PERCENT, _OLD_PERCENT = 5, 90
+_FORGET_AFTER_S = 14 * 86400
+_FORGET_AT_ONCE = 4
 
 
 def plan(
@@ -21,8 +25,7 @@ def plan(
 ) -> Plan:
     """Run our bootstrap on `interpreter`. Compiled code is kept below `cache`, apart for each function version."""
     major = node_major(spec.runtime)
-    compiled = compile_cache(spec, cache)
-    compiled.mkdir(mode=0o700, parents=True, exist_ok=True)
+    compiled = _open_compile_cache(spec, cache)
     layers = opt is not None and (opt / "nodejs").is_dir()
     defaults = variables.defaults(spec, task_root=task_root, opt=opt, runtime_bin=Path(interpreter.path).parent) | {
         "NODE_PATH": ":".join(_module_folders(major, task_root, opt))
@@ -49,10 +52,24 @@ def plan(
     )
 
 
-def compile_cache(spec: EnvironmentSpec, cache: Path) -> Path:
-    """Where the compiled code of a function version is kept: no other function can put its own there."""
+def _open_compile_cache(spec: EnvironmentSpec, cache: Path) -> Path:
+    """Where the compiled code of a function version is kept: no other function can put its own there.
+
+    A new version makes room: folders that no start has asked for in a long while go, a few at a time.
+    """
     identity = "\n".join((spec.account, spec.function_arn, spec.function_version, spec.code, *spec.layers))
-    return cache / "node-compiled" / hashlib.sha256(identity.encode()).hexdigest()[:32]
+    folder = cache / "node-compiled" / hashlib.sha256(identity.encode()).hexdigest()[:32]
+    try:
+        folder.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        os.utime(folder)
+        return folder
+    now_s = folder.stat().st_mtime
+    with os.scandir(folder.parent) as entries:
+        unused = [entry.path for entry in entries if now_s - entry.stat().st_mtime > _FORGET_AFTER_S]
+    for path in unused[:_FORGET_AT_ONCE]:
+        shutil.rmtree(path, ignore_errors=True)
+    return folder
 
 
 def _module_folders(major: int, task_root: Path, opt: Path | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -422,7 +423,8 @@ async def test_fetch_and_timers_across_events(bench: Bench) -> None:
 async def test_compiled_code_is_kept(bench: Bench) -> None:
     names = "\n".join(f"exports.f{n} = function () {{ return {n}; }};" for n in range(500))
     files: dict[str, str | bytes] = {"h.js": "require('./big.js'); exports.handler = async () => 1;", "big.js": names}
-    environment = await bench.start(files, runtime=MODERN)
+    bench.code.add("big", files)
+    environment = await bench.sandbox.start(bench.spec("big", runtime=MODERN))
     assert await ask(environment) == (None, 1)
     kept = bench.work_dir / "runtimes" / "node-compiled"
 
@@ -433,6 +435,15 @@ async def test_compiled_code_is_kept(bench: Bench) -> None:
     (folder,) = kept.iterdir()
     assert folder.stat().st_mode & 0o777 == 0o700
     await environment.stop("spindown")
+    os.utime(folder, (0, 0))
+    again = await bench.sandbox.start(bench.spec("big", runtime=MODERN))
+    assert await ask(again) == (None, 1)
+    assert folder.stat().st_mtime > 0  # used, so kept
+    os.utime(folder, (0, 0))
+    other = await bench.start(files, runtime=MODERN)
+    assert not folder.exists()
+    assert len(list(kept.iterdir())) == 1
+    await other.stop("spindown")
 
 
 async def test_idle_runtime_takes_no_time(bench: Bench) -> None:

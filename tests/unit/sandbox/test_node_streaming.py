@@ -201,13 +201,18 @@ async def test_failures(bench: Bench, runtime: str) -> None:
         case 'early': throw new RangeError('before the first byte');
         case 'midway': responseStream.write('some'); await sleep(5); throw new RangeError('midway');
         case 'after': responseStream.end('all'); await sleep(5); throw new RangeError('after the end');
+        case 'at once': responseStream.end('all'); throw new RangeError('at once');
         case 'unfinished': responseStream.write('some'); return;
         case 'nothing': return;
         case 'destroyed':
           responseStream.write('some');
           responseStream.destroy(new RangeError('destroyed'));
           return sleep(5);
-        case 'written after': responseStream.end('all'); responseStream.write('more'); await sleep(5); return;
+        case 'written after':
+          responseStream.end('all');
+          responseStream.write('more');
+          responseStream.write('still more');
+          return sleep(5);
         case 'value': responseStream.end('all'); return 7;
         case 'throw':
           responseStream.write('some');
@@ -229,6 +234,7 @@ async def test_failures(bench: Bench, runtime: str) -> None:
     assert "\tERROR\tInvoke Error \t{" in bench.logs.text
     assert (await collect(environment, "after"))[1] == b"all"
     assert "after the end" in bench.logs.text
+    assert (await collect(environment, "at once"))[1] == b"all"
     before, kind, failure = await broken(environment, "unfinished")
     assert (before, failure["errorMessage"]) == (b"some", "Response stream is not finished.")
     assert kind == ("Error" if runtime == MODERN else "string")

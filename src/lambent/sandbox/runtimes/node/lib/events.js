@@ -197,7 +197,7 @@ class EventLoop {
       stream.once('finish', finish);
       this.onEmpty = () => fail(text('Response stream is not finished.'));
     };
-    stream.once('error', fail);
+    stream.on('error', fail);
     try {
       const event = JSON.parse(invocation.event);
       const result = this.handler(event, stream, context.fill(lambdaContext, invocation));

@@ -12,15 +12,12 @@ class ResponseStream extends Writable {
   #contentType = 'application/octet-stream';
   #written = false; // the handler has written, perhaps not a byte is out yet
   #begun = false; // the head is out
+  #ended = false; // so is the end
 
   constructor(channel, highWaterMark) {
     super({ highWaterMark });
     this.#channel = channel;
     this._onBeforeFirstWrite = undefined;
-  }
-
-  get begun() {
-    return this.#begun;
   }
 
   setContentType(contentType) {
@@ -63,6 +60,7 @@ class ResponseStream extends Writable {
   /** The stream is over; the handler, which may still be working, is not. */
   _final(done) {
     this.#begin();
+    this.#ended = true;
     this.#channel.sendKeep();
     this.#channel.sendStreamEnd();
     done();
@@ -70,7 +68,7 @@ class ResponseStream extends Writable {
 
   /** End the answer with an error object, if its end is not out yet; whether it was not. */
   fail(error) {
-    if (this.writableFinished) return false;
+    if (this.#ended) return false;
     if (this.#begun) this.#channel.sendStreamError(error);
     else this.#channel.sendError(error);
     // Whatever is still written goes nowhere.
