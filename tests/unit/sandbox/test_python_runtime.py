@@ -397,7 +397,7 @@ async def test_nearest_interpreter_with_a_warning(bench: Bench, caplog: pytest.L
     await strict.sandbox.close()
 
 
-@pytest.mark.parametrize("runtime", ["nodejs24.x", "java21", "ruby3.4", "python2.7", "python3.7", ""])
+@pytest.mark.parametrize("runtime", ["java21", "ruby3.4", "python2.7", "python3.7", ""])
 async def test_runtimes_that_cannot_run(bench: Bench, runtime: str) -> None:
     bench.code.add("x", {})
     with pytest.raises(CannotRun, match=runtime or "no runtime"):
