@@ -12,6 +12,7 @@ import pytest
 
 from lambent import __version__
 from lambent.core.errors import UserFacingError
+from lambent.sandbox.isolation import probe
 from tests.unit.cli.conftest import FakeServer, Lambent
 
 
@@ -196,10 +197,15 @@ def test_misuse_exits_with_2(lambent_cli: Lambent) -> None:
     assert lambent_cli("up", "--port", "99999").code == 2
 
 
-def test_the_sandbox_is_refused_in_one_line(lambent_cli: Lambent, tmp_path: Path) -> None:
+def test_where_no_sandbox_works_the_server_refuses_in_one_line(
+    lambent_cli: Lambent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lack = probe.Lack(what="the moon is full", fix="wait a week")
+    monkeypatch.setattr(probe, "_obvious_lack", lambda: lack)
     ran = lambent_cli("up", "--isolation", "sandbox", "--data", str(tmp_path))
     assert (ran.code, ran.err.count("\n")) == (1, 1)
-    assert "use --isolation process" in ran.err
+    assert "the moon is full; wait a week" in ran.err
+    assert "--isolation process" in ran.err
 
 
 def test_help_imports_nothing_heavy() -> None:

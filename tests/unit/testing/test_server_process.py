@@ -49,8 +49,8 @@ def test_a_temporary_data_directory_goes_with_its_server() -> None:
 
 
 def test_a_server_that_does_not_start_says_why() -> None:
-    server = ServerProcess("--isolation", "sandbox")
-    with pytest.raises(ServerFailed, match="use --isolation process"):
+    server = ServerProcess("--host", "0.0.0.0")
+    with pytest.raises(ServerFailed, match="give --auth FILE"):
         server.start()
     assert not server.running
     server.close()
