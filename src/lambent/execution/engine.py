@@ -23,8 +23,16 @@ from lambent.execution.admission import HostAdmission
 from lambent.execution.aws_rates import AwsRates
 from lambent.execution.concurrency import CONCURRENCY_EXCEEDED, Admission, Concurrency, Refusal
 from lambent.execution.metrics import FunctionCounters, Metrics
-from lambent.execution.model import EnvironmentCredentials, FunctionVersion, InvokeRequest, InvokeResult, Throttled
+from lambent.execution.model import (
+    EnvironmentCredentials,
+    FunctionVersion,
+    InvokeRequest,
+    InvokeResult,
+    ProvisionedStatus,
+    Throttled,
+)
 from lambent.execution.pool import Pool, PooledEnvironment, Started
+from lambent.execution.provisioned import Provisioner
 from lambent.execution.results import StreamedResult
 from lambent.execution.room import Room
 from lambent.sandbox.protocol import CannotRun, EnvironmentSpec, Invocation, Response, Sandbox, StartRefused
@@ -74,6 +82,7 @@ class LocalEngine:
         self._metrics = Metrics()
         self._pools: dict[str, Pool] = {}
         self._retiring: set[Pool] = set()
+        self._provisioners: dict[str, Provisioner] = {}  # by version key
         self._tasks = Supervisor("execution")
         self._reaping = False
         self._in_flight = 0
@@ -131,11 +140,36 @@ class LocalEngine:
     def set_account_concurrency(self, scope: Scope, limit: int) -> None:
         self._concurrency.set_account_limit(scope, limit)
 
+    def set_provisioned_concurrency(self, function: FunctionVersion, wanted: int) -> None:
+        """Keep `wanted` environments of this version initialised (0: none), with as many places set aside for it.
+
+        They come up in the background, see `provisioned_concurrency`. Asking again tries at once what has failed.
+        """
+        self._concurrency.set_provisioned(function.arn, function.version, wanted)
+        provisioner = self._provisioners.get(function.key)
+        if not wanted:
+            if provisioner is not None:
+                del self._provisioners[function.key]
+                provisioner.close()
+            return
+        if provisioner is None:
+            pool = self._pools.get(function.key) or self._open_pool(function.key, function)
+            provisioner = Provisioner(pool, node_clock=self._node_clock, tasks=self._tasks)
+            self._provisioners[function.key] = provisioner
+        provisioner.want(wanted)
+
+    def provisioned_concurrency(self, key: str) -> ProvisionedStatus | None:
+        """What is kept initialised of this version key, None when nothing is asked for."""
+        provisioner = self._provisioners.get(key)
+        return None if provisioner is None else provisioner.status
+
     def retire(self, key: str) -> None:
-        """End the environments of this version key: idle ones now, busy ones after their event.
+        """End the environments of this version key, provisioned ones too: idle ones now, busy ones after their event.
 
         An invoke that still comes with the old key gets an environment of its own, which ends by idleness.
         """
+        if (provisioner := self._provisioners.get(key)) is not None:
+            self.set_provisioned_concurrency(provisioner.pool.function, 0)
         for pool_key in [name for name, pool in self._pools.items() if pool.function.key == key]:
             pool = self._pools.pop(pool_key)
             self._retiring.add(pool)
@@ -150,11 +184,14 @@ class LocalEngine:
             host=self._host,
             now_s=self._clock.monotonic(),
             strict_aws=self._rates is not None,
+            provisioners=list(self._provisioners.values()),
         )
 
     async def drain(self, grace_s: float) -> None:
         """Refuse new events, wait up to `grace_s` for those under way, then end every environment."""
         self._draining = True
+        for provisioner in self._provisioners.values():
+            provisioner.close()
         await self._wait_for_events(grace_s)
         pools = [*self._pools.values(), *self._retiring]
         await asyncio.gather(*(pool.stop("spindown") for pool in pools))
@@ -172,7 +209,7 @@ class LocalEngine:
             if limit:  # a blocked function is told so, not that it is too fast
                 reserved = self._concurrency.reserved(function.arn) is not None
                 self._rates.admit_request(function.arn, limit, reserved=reserved)
-        place = self._concurrency.try_admit(function.arn)
+        place = self._concurrency.try_admit(function.arn, function.version)
         if isinstance(place, Refusal):
             raise Throttled(place.reason, place.detail)
         return place
@@ -193,6 +230,10 @@ class LocalEngine:
                     pool.release(dead)
                 pooled = await pool.acquire()
             counters.invocations += 1
+            if pooled.kept:
+                counters.provisioned_invocations += 1
+            elif pool.on_kept is not None:
+                counters.spillover_invocations += 1
             pooled.events += 1
             response = await pooled.environment.invoke(self._invocation(pool.function, request))
             if not response.streaming:
@@ -239,7 +280,7 @@ class LocalEngine:
         if report.init_duration_ms is not None:
             counters.inits.observe(report.init_duration_ms)
         if pooled.events == 1:
-            counters.cold_starts += 1
+            counters.cold_starts += not pooled.kept
             pooled.reservation.settled(report.max_memory_used_mb)
 
     def _invocation(self, function: FunctionVersion, request: InvokeRequest) -> Invocation:
@@ -262,6 +303,8 @@ class LocalEngine:
     def _open_pool(self, key: str, function: FunctionVersion) -> Pool:
         def on_empty(pool: Pool) -> None:
             self._retiring.discard(pool)
+            if pool.on_kept is not None:
+                return  # more of its environments are about to start
             if self._pools.get(key) is pool:
                 del self._pools[key]
             if pool.retired:
@@ -281,7 +324,7 @@ class LocalEngine:
         return pool
 
     async def _launch(self, function: FunctionVersion, wanted: Callable[[], bool]) -> Started | None:
-        if self._rates is not None:
+        if self._rates is not None and function.initialization_type == "on-demand":
             self._rates.admit_environment(function.arn)
         reservation = await self._room.reserve(function, wanted)
         if reservation is None:

@@ -75,6 +75,8 @@ class FunctionCounters:
         "invocations",
         "last_throttle",
         "peak_concurrency",
+        "provisioned_invocations",
+        "spillover_invocations",
         "throttles",
     )
 
@@ -82,6 +84,8 @@ class FunctionCounters:
         self.invocations = 0
         self.errors = 0
         self.cold_starts = 0
+        self.provisioned_invocations = 0  # on environments that provisioned concurrency keeps
+        self.spillover_invocations = 0  # of versions that have it, on others
         self.abandoned = 0  # events whose caller went away before the answer
         self.peak_concurrency = 0  # since the one reader of it last set it back
         self.throttles: Counter[str] = Counter()  # by AWS's reason
@@ -99,6 +103,8 @@ class FunctionCounters:
             "invocations": self.invocations,
             "errors": self.errors,
             "cold_starts": self.cold_starts,
+            "provisioned_invocations": self.provisioned_invocations,
+            "spillover_invocations": self.spillover_invocations,
             "abandoned": self.abandoned,
             "throttles": dict(self.throttles),
             "duration_ms": _summary(self.durations),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -74,6 +74,21 @@ class EnvironmentCredentials(msgspec.Struct, frozen=True, kw_only=True):
     revoke: Callable[[], None]
 
 
+class ProvisionedStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The provisioned concurrency of one version: what is asked for and what is initialised.
+
+    `available` counts initialised environments, those that serve an event (`in_use`) too. `status_reason` says why it
+    is FAILED; then starts are still tried, ever more seldom. `limited_by` is the limit of this machine that binds.
+    """
+
+    requested: int
+    available: int
+    in_use: int
+    status: Literal["IN_PROGRESS", "READY", "FAILED"]
+    status_reason: str | None = None
+    limited_by: str | None = None
+
+
 class Throttled(Exception):
     """No environment may serve this event now.
 
@@ -103,5 +118,11 @@ class Engine(Protocol):
 
     def set_account_concurrency(self, scope: Scope, limit: int) -> None: ...
 
+    def set_provisioned_concurrency(self, function: FunctionVersion, wanted: int) -> None:
+        """Keep `wanted` environments of this version initialised (0: none), with as many places set aside for it."""
+
+    def provisioned_concurrency(self, key: str) -> ProvisionedStatus | None:
+        """What is kept initialised of this version key, None when nothing is asked for."""
+
     def retire(self, key: str) -> None:
-        """End the environments of this version key: idle ones now, busy ones after their event."""
+        """End the environments of this version key, kept ones too: idle ones now, busy ones after their event."""

@@ -4,10 +4,14 @@ An environment serves one event at a time. The idle one that was used last serve
 reaped. An event that finds none idle starts one and waits; whichever environment becomes free first, a busy one or a
 started one, goes to the event that has waited longest, and what is started beyond that goes idle, ready for the next.
 So there are never more events waiting than environments starting, and a start that fails fails the newest of them.
+Events that wait for a `FINISHING` environment (below) are patient: they have started nothing and count for neither.
 
 The runtime needs a moment between giving its answer and asking for the next event, and extensions may take longer. A
 caller that sends one event after another would be ahead of it and pay for a needless cold start each time. An event
 that finds an environment in that state (`FINISHING`) therefore waits for it up to 10 ms before it starts another.
+
+Environments that are *kept* (provisioned concurrency, see `provisioned`) are started ahead of any event, serve before
+all others and never grow old. One of them whose runtime is lost ends, so that another can be initialised in its place.
 """
 
 from __future__ import annotations
@@ -65,9 +69,10 @@ class Started:
 class PooledEnvironment:
     """One environment and what the pool knows of it. `failed` keeps it from being used again."""
 
-    __slots__ = ("environment", "events", "failed", "idle_since_s", "reservation", "revoke", "state")
+    __slots__ = ("environment", "events", "failed", "idle_since_s", "kept", "reservation", "revoke", "state")
 
-    def __init__(self, started: Started) -> None:
+    def __init__(self, started: Started, *, kept: bool = False) -> None:
+        self.kept = kept
         self.environment = started.environment
         self.reservation = started.reservation
         self.revoke = started.revoke
@@ -75,6 +80,13 @@ class PooledEnvironment:
         self.idle_since_s = 0.0
         self.events = 0
         self.failed = False
+
+
+_SERVING: Final = (State.IDLE, State.BUSY, State.FINISHING)
+
+
+class InitFailed(Exception):
+    """The function's init failed or ran out of time."""
 
 
 # Called with the version and a question to ask after any wait: whether the environment is still wanted. None if not.
@@ -86,7 +98,8 @@ class Pool:
 
     `launch` starts an environment; what it raises reaches the event that waits for it. `on_empty` is called when the
     last environment is gone and nobody has `events` with the pool. `clock` measures idleness, `node_clock` is the one
-    of the machine that runs the environments.
+    of the machine that runs the environments. `on_kept`, set by who keeps environments here, is called when one of them
+    goes idle or is gone.
     """
 
     def __init__(
@@ -103,17 +116,28 @@ class Pool:
         self.retired = False
         self.counts = [0] * len(State)  # environments by state
         self.events = 0  # taken on and not yet over; whoever brings them counts them, see `leave`
+        self.starting_ahead = 0  # beside those in `counts`: no event waits for them
+        self.on_kept: Callable[[], None] | None = None
         self._launch = launch
         self._clock = clock
         self._node_clock = node_clock
         self._tasks = tasks
         self._on_empty = on_empty
         self._idle: deque[PooledEnvironment] = deque()  # oldest left
+        self._idle_kept: deque[PooledEnvironment] = deque()
         self._waiters: deque[asyncio.Future[PooledEnvironment]] = deque()
+        self._patient: set[asyncio.Future[PooledEnvironment]] = set()  # waiters that have started nothing yet
         self._live: set[PooledEnvironment] = set()
 
     def try_acquire(self) -> PooledEnvironment | None:
         """The idle environment that was used last, now busy; None when there is none. Never waits."""
+        kept = self._idle_kept
+        while kept:
+            pooled = kept.pop()
+            if pooled.environment.initialised:
+                self._move(pooled, State.BUSY)
+                return pooled
+            self._end(pooled, "failure")
         idle = self._idle
         while idle:
             pooled = idle.pop()
@@ -134,10 +158,13 @@ class Pool:
         self._waiters.append(waiter)
         try:
             if self.counts[State.FINISHING] >= len(self._waiters) - self.counts[State.STARTING]:
+                self._patient.add(waiter)
                 try:
                     return await self._node_clock.wait_for(asyncio.shield(waiter), FINISHING_GRACE_S)
                 except TimeoutError:
                     pass
+                finally:
+                    self._patient.discard(waiter)
             if not waiter.done():
                 self._start()
             return await waiter
@@ -156,8 +183,11 @@ class Pool:
 
     def release(self, pooled: PooledEnvironment) -> None:
         """The environment is done with its event: it serves the next, goes idle, or ends."""
-        if pooled.failed or not pooled.environment.alive:
+        environment = pooled.environment
+        if pooled.failed or not (environment.initialised if pooled.kept else environment.alive):
             self._end(pooled, "failure")
+        elif pooled.kept and self.on_kept is None:
+            self._end(pooled, "spindown")
         else:
             self._offer(pooled)
 
@@ -169,8 +199,9 @@ class Pool:
     def retire(self) -> None:
         """End what is idle now and everything else after its event; events that already wait are still served."""
         self.retired = True
-        while self._idle:
-            self._end(self._idle.pop(), "spindown")
+        for idle in (self._idle, self._idle_kept):
+            while idle:
+                self._end(idle.pop(), "spindown")
         self._check_empty()
 
     def reap(self, idle_since_at_most_s: float) -> None:
@@ -180,6 +211,62 @@ class Pool:
         for pooled in [pooled for pooled in self._idle if not pooled.environment.alive]:
             self._idle.remove(pooled)
             self._end(pooled, "failure")
+
+    # Kept environments
+
+    async def start_kept(self, function: FunctionVersion, wanted: Callable[[], bool]) -> bool:
+        """Start an environment that is kept: it serves an event that waits, or goes idle.
+
+        `function` is the pool's with the initialization type of kept ones; `wanted` is asked after any wait, and the
+        answer is False when it no longer was. Raises InitFailed, and what the start raises.
+        """
+        self.starting_ahead += 1
+        try:
+            started = await self._launch(function, wanted)
+        finally:
+            self.starting_ahead -= 1
+        if started is not None:
+            self.counts[State.STARTING] += 1
+            pooled = PooledEnvironment(started, kept=True)
+            self._live.add(pooled)
+            if not started.environment.initialised:
+                self._end(pooled, "failure")
+                raise InitFailed
+            if self.retired or not wanted():
+                self._end(pooled, "spindown")
+                started = None
+            else:
+                self._offer(pooled)
+        self._check_empty()
+        return started is not None
+
+    def end_kept(self, count: int) -> None:
+        """End up to `count` idle kept environments."""
+        for _ in range(min(count, len(self._idle_kept))):
+            self._end(self._idle_kept.popleft(), "spindown")
+
+    def end_lost_kept(self) -> None:
+        """End the idle kept environments whose runtime is lost."""
+        for pooled in [pooled for pooled in self._idle_kept if not pooled.environment.initialised]:
+            self._idle_kept.remove(pooled)
+            self._end(pooled, "failure")
+
+    def end_keeping(self) -> None:
+        """Keep none any more: idle ones end now, busy ones after their event."""
+        self.on_kept = None
+        self.end_kept(len(self._idle_kept))
+        self._check_empty()
+
+    @property
+    def idle_kept(self) -> int:
+        return len(self._idle_kept)
+
+    @property
+    def kept(self) -> int:
+        """Kept environments that serve or can serve an event."""
+        return sum(pooled.kept and pooled.state in _SERVING for pooled in self._live)
+
+    # All environments
 
     @property
     def oldest_idle_s(self) -> float | None:
@@ -199,6 +286,7 @@ class Pool:
         while self._waiters:
             self._waiters.popleft().cancel()
         self._idle.clear()
+        self._idle_kept.clear()
         ending = [pooled.environment.stop(reason) for pooled in self._live if pooled.state is State.STOPPING]
         stopping = [pooled for pooled in self._live if pooled.state is not State.STOPPING]
         for pooled in stopping:
@@ -218,12 +306,20 @@ class Pool:
     def _offer(self, pooled: PooledEnvironment) -> None:
         if self._waiters:
             self._move(pooled, State.BUSY)
-            self._waiters.popleft().set_result(pooled)
+            waiter = self._waiters.popleft()
+            self._patient.discard(waiter)
+            waiter.set_result(pooled)
+            if self._impatient > self.counts[State.STARTING]:
+                self._start()  # a patient event got what another one had started
             return
         if self.retired:
             self._end(pooled, "spindown")
             return
         self._move(pooled, State.IDLE)
+        if pooled.kept:
+            self._idle_kept.append(pooled)
+            self._tell_kept()
+            return
         pooled.idle_since_s = self._clock.monotonic()
         self._idle.append(pooled)
 
@@ -252,18 +348,31 @@ class Pool:
 
     def _wants_start(self) -> bool:
         """Whether some event has no other start to wait for: it may have been served by a busy environment."""
-        return len(self._waiters) >= self.counts[State.STARTING]
+        return self._impatient >= self.counts[State.STARTING]
+
+    @property
+    def _impatient(self) -> int:
+        """Events that wait for environments that are starting."""
+        return len(self._waiters) - len(self._patient)
 
     def _fail_newest(self, error: Exception) -> None:
         # The events that wait longer have starts of their own, or get what this one would have got.
-        if len(self._waiters) > self.counts[State.STARTING]:
-            self._waiters.pop().set_exception(error)
+        if self._impatient > self.counts[State.STARTING]:
+            newest = next(waiter for waiter in reversed(self._waiters) if waiter not in self._patient)
+            self._waiters.remove(newest)
+            newest.set_exception(error)
 
     def _end(self, pooled: PooledEnvironment, reason: ShutdownReason) -> None:
         if pooled.state in (State.STOPPING, State.STOPPED):
             return  # the pool was stopped while the event still ran
         self._move(pooled, State.STOPPING)
         self._tasks.spawn(self._stop(pooled, reason), "stop")
+        if pooled.kept:
+            self._tell_kept()
+
+    def _tell_kept(self) -> None:
+        if self.on_kept is not None:
+            self.on_kept()
 
     async def _stop(self, pooled: PooledEnvironment, reason: ShutdownReason) -> None:
         try:
@@ -276,5 +385,5 @@ class Pool:
             self._check_empty()
 
     def _check_empty(self) -> None:
-        if not self._live and not self.events and not self.counts[State.STARTING]:
+        if not self._live and not self.events and not self.counts[State.STARTING] and not self.starting_ahead:
             self._on_empty(self)

@@ -88,6 +88,10 @@ class ExecutionEnvironment:
     def alive(self) -> bool:
         return self._stopping is None and not self._cell.lost
 
+    @property
+    def initialised(self) -> bool:
+        return self.alive and self._process is not None and self._process.session.state is RuntimeState.READY
+
     # Initialisation.
 
     async def initialise(self) -> None:

@@ -129,6 +129,14 @@ class Environment(Protocol):
     def alive(self) -> bool:
         """False once it has ended and can serve no more."""
 
+    @property
+    def initialised(self) -> bool:
+        """Asked between events: whether a runtime waits for the next one.
+
+        False when the init failed or has run out of time, and after a crash or a timeout: the next event begins with an
+        init of its own.
+        """
+
     async def invoke(self, invocation: Invocation) -> Response:
         """Run one event; returns at the first byte of the answer.
 

@@ -85,6 +85,10 @@ class _HeldEnvironment:
     def alive(self) -> bool:
         return self._inner.alive
 
+    @property
+    def initialised(self) -> bool:
+        return self._inner.initialised
+
     async def invoke(self, invocation: Invocation) -> Response:
         self._running.enter_context(self._hold(f"an event of {self._function_name}"))
         try:

@@ -112,6 +112,7 @@ class FakeEnvironment:
         self.invocations: list[Invocation] = []
         self.stopped: list[ShutdownReason] = []
         self.dead = False
+        self.init_failed = False
         self.cancelled = 0
         self._behave = behave
         self._busy = False
@@ -124,6 +125,10 @@ class FakeEnvironment:
     @property
     def alive(self) -> bool:
         return not self.dead and not self.stopped
+
+    @property
+    def initialised(self) -> bool:
+        return self.alive and not self.init_failed
 
     async def invoke(self, invocation: Invocation) -> FakeResponse:
         assert not self.stopped, "an event for an environment that was ended"
@@ -166,6 +171,7 @@ class FakeSandbox:
         self.refuse: list[Exception] = []
         self.credentials: set[object] = set()  # minted and not revoked
         self.closed = False
+        self.init_fails = False
 
     async def start(self, spec: EnvironmentSpec) -> FakeEnvironment:
         self.specs.append(spec)
@@ -174,6 +180,7 @@ class FakeSandbox:
         if refusal is not None:
             raise refusal
         environment = FakeEnvironment(spec, self.behave)
+        environment.init_failed = self.init_fails
         self.environments.append(environment)
         return environment
 

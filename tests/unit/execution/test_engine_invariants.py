@@ -80,18 +80,24 @@ class World:
             self.sandbox.gate.clear() if number % 2 else self.sandbox.gate.set()
         elif what == "kill" and self.sandbox.environments:
             self.sandbox.environments[number % len(self.sandbox.environments)].dead = True
+        elif what == "provision":
+            self.provision(name, number % 4)
+        elif what == "init":
+            self.sandbox.init_fails = number % 4 == 0
         elif what == "reserve":
             self.engine.set_reserved_concurrency(function(name).arn, number % 4 or None)
+
+    def provision(self, name: str, wanted: int) -> None:
+        self.engine.set_provisioned_concurrency(function(name, key=f"{name}#{self.revision[name]}"), wanted)
 
     def total(self, state: State) -> int:
         functions: Any = self.engine.status()["functions"]
         return sum(entry["environments"][state.name.lower()] for entry in functions)
 
 
+WHAT = "answer late die break stream cancel advance update refuse gate kill reserve provision provision init"
 STEPS = st.tuples(
-    st.sampled_from(
-        ["answer", "late", "die", "break", "stream", "cancel", "advance", "update", "refuse", "gate", "kill", "reserve"]
-    ),
+    st.sampled_from(WHAT.split(" ")),
     st.sampled_from("ab"),
     st.integers(0, 40),
 )
@@ -109,7 +115,18 @@ def test_every_event_ends_and_nothing_is_left_over(steps: list[tuple[str, str, i
             assert host["environments"] == running + host["starting"]
             assert len(world.sandbox.credentials) == host["environments"]
         world.sandbox.gate.set()
-        await world.clock.advance(10)
+        world.sandbox.init_fails = False
+        world.sandbox.refuse.clear()
+        for name in "ab":
+            world.engine.set_reserved_concurrency(function(name).arn, None)
+            world.provision(name, 2)
+        await world.clock.advance(15)
+        for name in "ab":
+            status = world.engine.provisioned_concurrency(f"{name}#{world.revision[name]}")
+            assert status is not None
+            assert (status.available, status.status) == (2, "READY")
+            world.provision(name, 0)
+        await world.clock.advance(1)
         assert all(call.done() for call in world.calls)
         for call in world.calls:
             assert call.cancelled() or call.exception() is None

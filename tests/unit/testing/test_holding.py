@@ -60,6 +60,7 @@ class FakeResponse:
 class FakeEnvironment:
     environment_id = "e"
     alive = True
+    initialised = True
     fails = False
 
     def __init__(self) -> None:
