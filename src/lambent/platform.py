@@ -149,7 +149,7 @@ class Platform:
             self._decorator.sandbox(environments) if self._decorator else environments,
             clock=clock,
             node_clock=node_clock,
-            endpoint_url=lambda: self.endpoint,
+            endpoint_url=lambda: endpoint.local_url,
             mint_credentials=_minter(credentials),
             host=HostAdmission(
                 read=HostReader().read, rules=HostRules.for_cores(os.cpu_count() or 1), clock=node_clock

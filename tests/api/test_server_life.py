@@ -12,8 +12,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from lambent.testing import clients
 from lambent.testing.server import ServerFailed, ServerProcess
 from tests.api.lambda_functions import create_function, package
 
@@ -163,6 +165,19 @@ def handler(event, context):
     assert seen["AWS_ENDPOINT_URL"] == server.endpoint
     assert seen["AWS_REGION"] == "us-east-1"
     assert seen["AWS_ACCESS_KEY_ID"].startswith("ASIA")
+
+
+def test_the_external_host_is_in_urls_for_clients_and_functions_use_the_local_one(tmp_path: Path) -> None:
+    code = "import os\ndef handler(event, context):\n    return os.environ['AWS_ENDPOINT_URL']\n"
+    with ServerProcess("--host", "::1", "--external-host", "https://aws.example", data=tmp_path / "data") as server:
+        assert server.endpoint == "https://aws.example"
+        sockets = psutil.Process(server.pid).net_connections("tcp6")
+        (port,) = {one.laddr.port for one in sockets if one.status == psutil.CONN_LISTEN}
+        api = clients.client("lambda", f"http://[::1]:{port}")
+        create(api, "external", code)
+        assert json.loads(api.invoke(FunctionName="external")["Payload"].read()) == f"http://[::1]:{port}"
+        location = api.get_function(FunctionName="external")["Code"]["Location"]
+        assert location.startswith("https://aws.example/_lambent/code/")
 
 
 def _wait_for_concurrency(server: ServerProcess, wanted: int) -> None:

@@ -118,3 +118,13 @@ def test_a_body_that_stops_coming_is_not_waited_for(tmp_path: Path, monkeypatch:
             server.loop.call_soon_threadsafe(server.toys.release.set)
             sock.settimeout(20)
             assert Answer(sock).body == b"7"
+
+
+def test_a_stranger_s_body_is_not_read(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("AKIA secret 123456789012\n")
+    keys.chmod(0o600)
+    with ServedEndpoint(tmp_path, auth_file=keys) as server, connect(server) as sock:
+        sock.sendall(invoke("echo", "Content-Length: 100000", "Expect: 100-continue"))
+        answer = Answer(sock)
+        assert (answer.status, answer.headers["x-amzn-errortype"]) == (403, "UnrecognizedClientException")

@@ -36,6 +36,11 @@ class Authenticator:
         """What the request says about its sender, None when it says nothing. Raises an AuthError."""
         return self._claims.read(incoming.query, incoming.headers)
 
+    def check_key(self, claim: Claim | None, incoming: Incoming, *, service: str) -> None:
+        """Turn a stranger away before its body is read. Raises an AuthError. `service` is the signing name."""
+        if self._verifier is not None and claim is not None:
+            self._verifier.check_key(claim, incoming.headers, service=service)
+
     def verify(self, claim: Claim | None, incoming: Incoming, *, service: str, body: bytes | None) -> Signed | None:
         """None where any credentials are accepted. Raises an AuthError. `service` is the signing name."""
         if self._verifier is None or claim is None:

@@ -129,6 +129,7 @@ class _Call:
         try:
             if unreadable is not None:
                 raise unreadable
+            self._dispatcher.authenticator.check_key(self._claim, incoming, service=service.signing_name)
             return await self._run(head, protocol)
         except auth_errors.AuthError as error:
             self._declared = False

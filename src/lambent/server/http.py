@@ -121,9 +121,19 @@ class Endpoint:
         """
         if self._config.external_host:
             return _base_url(self._config.external_host)
+        return self.local_url
+
+    @property
+    def local_url(self) -> str:
+        """The base URL on this machine, where the external host may mean nothing.
+
+        Raises RuntimeError while the endpoint does not listen.
+        """
         host = self._config.host
-        if host in {"0.0.0.0", "::", "[::]", ""}:
+        if host in {"0.0.0.0", ""}:
             host = "127.0.0.1"  # every interface: that one answers on this machine too
+        elif host in {"::", "[::]"}:
+            host = "[::1]"  # every IPv6 interface, and no other
         elif ":" in host and not host.startswith("["):
             host = f"[{host}]"
         return f"http://{host}:{self.port}"

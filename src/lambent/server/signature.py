@@ -45,6 +45,10 @@ class Verifier:
         self._clock = clock
         self._keys: dict[tuple[str, str, str, str, str], bytes] = {}
 
+    def check_key(self, claim: Claim, headers: Mapping[str, str], *, service: str) -> None:
+        """Raise the AuthError for a key that nobody knows or that has expired: before the body is here."""
+        self._credential(claim, headers, s3=service == "s3")
+
     def verify(
         self,
         claim: Claim,
