@@ -66,9 +66,12 @@ class CodeStore:
 
         Raises as `check_and_unpack` does.
         """
-        if sha256 not in self._ready:
+        place = self._root / sha256 / _CODE
+        # A function that runs as our user can remove its own code: it must not be gone for all who come after.
+        if sha256 not in self._ready or not place.is_dir():
+            self._ready.pop(sha256, None)
             await self.check_and_unpack(sha256)
-        return self._root / sha256 / _CODE
+        return place
 
     async def check_and_unpack(self, sha256: str) -> archives.ExtractedArchive:
         """Unpack the package unless it is already; its unpacked size.
@@ -114,7 +117,9 @@ class CodeStore:
     def _unpack(self, sha256: str, package: Path) -> archives.ExtractedArchive:
         place = self._root / sha256
         try:
-            return msgspec.json.decode((place / _SUMMARY).read_bytes(), type=archives.ExtractedArchive)
+            if (place / _CODE).is_dir():
+                return msgspec.json.decode((place / _SUMMARY).read_bytes(), type=archives.ExtractedArchive)
+            place.rename(self._root / (_DISCARDED + self._new_name()))
         except FileNotFoundError:
             pass
         unfinished = self._root / (_UNFINISHED + self._new_name())

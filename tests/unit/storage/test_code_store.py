@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -112,3 +113,16 @@ async def test_the_limit_on_unpacked_bytes(packages: blobs.BlobStore, tmp_path: 
     with pytest.raises(archives.ArchiveError) as error:
         await store.folder(blob.sha256)
     assert error.value.reason is archives.ArchiveReason.TOO_LARGE
+
+
+async def test_code_that_its_function_removed_is_unpacked_again(
+    packages: blobs.BlobStore, store: code_store.CodeStore, tmp_path: Path
+) -> None:
+    blob = await packages.put(package(app="1"))
+    shutil.rmtree(await store.folder(blob.sha256))
+    assert ((await store.folder(blob.sha256)) / "app").read_text() == "1"
+    shutil.rmtree(await store.folder(blob.sha256))
+    later = code_store.CodeStore(packages, tmp_path / "code", boot_id="this")
+    assert ((await later.folder(blob.sha256)) / "app").read_text() == "1"
+    await later.collect(packages.all())
+    assert sorted(path.name for path in (tmp_path / "code").iterdir()) == sorted(["boot-id", blob.sha256])
