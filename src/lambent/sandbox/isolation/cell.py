@@ -267,7 +267,7 @@ class SandboxCell:
 
 
 def settings_for(
-    *, uid: int, inside: int, tmp_bytes: int, user_namespace: bool, processes: bool, program: bytes
+    *, uid: int, inside: int, tmp_bytes: int, user_namespace: bool, processes: bool, watch_memory: bool, program: bytes
 ) -> Mapping[str, Any]:
     """What process 1 must know to give up its privileges."""
     return {
@@ -276,5 +276,6 @@ def settings_for(
         "tmp_bytes": tmp_bytes,
         "user_namespace": user_namespace,
         "processes": processes,
+        "watch_memory": watch_memory,
         "filter": program,
     }

@@ -1,8 +1,8 @@
 """Limits of the kernel, by controller: version 2 where it has the controller, else version 1, else none.
 
 Some machines mount version 2 with no controllers beside version 1 (they would silently limit nothing), so each
-controller is looked for by itself. Groups are `<controller>/<our own group>/lambent-<pid>/<slot>`; a slot's groups are
-kept for the next sandbox of that slot, as making and removing them costs as much as a namespace.
+controller is looked for by itself. Groups are `<controller>/<our own group>/lambent-<pid>-<random>/<slot>`; a slot's
+groups are kept for the next sandbox of that slot, as making and removing them costs as much as a namespace.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+
+from lambent.core import ids
 
 Controller = Literal["memory", "cpu", "pids"]
 CONTROLLERS: Final[tuple[Controller, ...]] = ("memory", "cpu", "pids")
@@ -87,7 +89,7 @@ class Cgroups:
 
     def __init__(self, hierarchies: Sequence[Hierarchy], pid: int) -> None:
         self._hierarchies = hierarchies
-        self._name = f"{_PREFIX}{pid}"
+        self._name = f"{_PREFIX}{pid}-{ids.new_hex()[:8]}"
         self._made: set[int] = set()
         self._usable: list[tuple[Hierarchy, Path]] | None = None
 
@@ -174,7 +176,7 @@ def _sweep(base: Path) -> None:
     """Remove the groups of servers that are no more."""
     with contextlib.suppress(OSError):
         for folder in base.glob(f"{_PREFIX}*"):
-            pid = folder.name.removeprefix(_PREFIX)
+            pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
             if pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
                 _remove(folder)
 

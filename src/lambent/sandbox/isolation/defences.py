@@ -13,6 +13,6 @@ class Defences:
     seccomp: bool = True  # the filter of system calls
     user_namespace: bool = True
     processes: bool = True  # the limits on how many there may be
-    memory: bool = True  # the kernel's limit on memory
+    memory: bool = True  # the limits on memory, the kernel's and that of process 1
     read_only: bool = True  # of the function's code
     storage: bool = True  # the size of /tmp

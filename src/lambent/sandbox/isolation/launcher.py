@@ -110,6 +110,7 @@ class SandboxLauncher:
             tmp_bytes=tmp_mb * limits.MIB,
             user_namespace=defences.user_namespace,
             processes=defences.processes,
+            watch_memory=defences.memory,
             program=self._program,
         )
         trees = []
