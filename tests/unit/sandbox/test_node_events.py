@@ -83,6 +83,7 @@ async def test_context(bench: Bench, runtime: str) -> None:
     old = ["callbackWaitsForEmptyEventLoop", "succeed", "fail", "done"]
     assert [name in names for name in old] == [runtime == LEGACY] * 4
     answer.pop("callbackWaitsForEmptyEventLoop", None)
+    assert answer.pop("xRayTraceId", None) == ("Root=1-2-3" if runtime == MODERN else None)
     assert answer == {
         "functionName": "f",
         "functionVersion": "$LATEST",

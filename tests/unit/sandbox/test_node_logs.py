@@ -77,6 +77,11 @@ async def test_text_of_an_error_that_is_none(bench: Bench) -> None:
     assert '\tERROR\tInvoke Error \t{"errorType":"Error","errorMessage":"words"' in line
 
 
+async def test_nothing_to_say(bench: Bench) -> None:
+    lines = await run(bench, "exports.handler = async () => { console.log(); console.log(''); console.log(null); };")
+    assert [line.split("\t")[3] for line in lines] == ["undefined\n", "\n", "null\n"]
+
+
 async def test_output_past_the_console(bench: Bench) -> None:
     source = """
     const fs = require('fs');

@@ -107,7 +107,7 @@ class EventLoop {
 
   startPlain(run, invocation) {
     try {
-      const result = this.handler(JSON.parse(invocation.event), context.fill({}, invocation));
+      const result = this.handler(JSON.parse(invocation.event), context.fill({}, invocation, false));
       if (isPromise(result)) {
         result.then(
           (value) => this.succeed(run, value),
@@ -155,7 +155,7 @@ class EventLoop {
     };
     try {
       const event = JSON.parse(invocation.event);
-      const result = this.handler(event, context.fill(lambdaContext, invocation), callback);
+      const result = this.handler(event, context.fill(lambdaContext, invocation, this.callbacks), callback);
       if (isPromise(result)) result.then(lambdaContext.succeed, lambdaContext.fail);
     } catch (error) {
       callback(error ?? 'handled');
@@ -200,7 +200,7 @@ class EventLoop {
     stream.on('error', fail);
     try {
       const event = JSON.parse(invocation.event);
-      const result = this.handler(event, stream, context.fill(lambdaContext, invocation));
+      const result = this.handler(event, stream, context.fill(lambdaContext, invocation, this.callbacks));
       if (isPromise(result)) result.then(returned, fail);
       else fail(text('Streaming does not support non-async handlers.'));
     } catch (error) {

@@ -24,7 +24,7 @@ function install(channel) {
   const write = asJson ? jsonRecord : textRecord;
   LEVELS.forEach((level, number) => {
     console[level.toLowerCase()] =
-      number < threshold ? () => {} : (...values) => channel.log(write(level, values) + '\n');
+      number < threshold ? () => {} : (first, ...rest) => channel.log(write(level, [first, ...rest]) + '\n');
   });
   console.log = console.info;
 }
