@@ -217,9 +217,11 @@ class Pool:
     async def start_kept(self, function: FunctionVersion, wanted: Callable[[], bool]) -> bool:
         """Start an environment that is kept: it serves an event that waits, or goes idle.
 
-        `function` is the pool's with the initialization type of kept ones; `wanted` is asked after any wait, and the
-        answer is False when it no longer was. Raises InitFailed, and what the start raises.
+        `function` is the pool's with the initialization type of kept ones; `wanted` is asked first and after any wait,
+        and the answer is False when it no longer was. Raises InitFailed, and what the start raises.
         """
+        if not wanted():
+            return False
         self.starting_ahead += 1
         try:
             started = await self._launch(function, wanted)
