@@ -7,16 +7,19 @@ alike. The start of a large bundle is measured with its compiled code kept and w
 from __future__ import annotations
 
 import asyncio
+import io
 import statistics
 import subprocess
 import tempfile
 import time
+import zipfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvloop
 
 from benchmarks import harness
+from benchmarks.invoke import POST
 from benchmarks.sandbox import Code, NoLogs, event, report, spec
 from lambent.core.clock import SystemClock
 from lambent.sandbox.local import ProcessSandbox
@@ -144,10 +147,54 @@ async def run(root: Path) -> None:
     await sandbox.close()
 
 
+def over_http() -> None:
+    """Warm Invokes of both echoes on one server, in turn."""
+    with harness.lambent() as (_, endpoint):
+        api = harness.client("lambda", endpoint)
+        urls = {}
+        for runtime, source in (("nodejs24.x", "echo.js"), ("python3.13", "echo.py")):
+            buffer = io.BytesIO()
+            with zipfile.ZipFile(buffer, "w") as archive:
+                archive.writestr(source, FILES[source])
+            name = source.replace(".", "-")
+            api.create_function(
+                FunctionName=name,
+                Runtime=runtime,
+                Handler="echo.handler",
+                Role="arn:aws:iam::000000000000:role/bench",
+                Code={"ZipFile": buffer.getvalue()},
+                Timeout=30,
+            )
+            api.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+            urls[runtime] = f"{endpoint}/2015-03-31/functions/{name}/invocations"
+            harness.wrk(urls[runtime], connections=16, seconds=2, script=POST)  # environments come up
+        for connections in (1, 16):
+            loads: dict[str, list[harness.Load]] = {runtime: [] for runtime in urls}
+            for _ in range(3):
+                for runtime, url in urls.items():
+                    loads[runtime].append(harness.wrk(url, connections=connections, seconds=3, script=POST))
+            node, python = (sorted(several, key=lambda load: load.rate)[1] for several in loads.values())
+            failures = sum(load.failures for several in loads.values() for load in several)
+            if connections == 1:
+                harness.report(
+                    "Invoke p50, Node.js echo", node.p50_ms, "ms", floor=python.p50_ms, floor_is="Python echo"
+                )
+            harness.report(
+                f"Invoke rate at {connections}, Node.js echo",
+                node.rate,
+                "/s",
+                floor=python.rate,
+                floor_is="Python echo",
+                promise="within 1.5x of Python" if connections == 16 else "",
+            )
+            print(f"  {'':<52} p99 {node.p99_ms:.2f} ms, failures {failures}")
+
+
 def main() -> None:
     harness.heading("Node.js: environments as processes")
     with tempfile.TemporaryDirectory() as root:
         uvloop.run(run(Path(root)))
+    over_http()
 
 
 if __name__ == "__main__":
