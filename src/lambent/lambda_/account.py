@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from lambent.core.operations import Scope
-from lambent.lambda_ import concurrency_store, layers_store, store
+from lambent.lambda_ import concurrency_store, layers_store, provisioned_store, store
 from lambent.storage.database import Transaction
 
 _CHUNK = 500
@@ -16,7 +16,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     code_bytes: int
     functions: int
-    reserved_executions: int
+    claimed_executions: int  # reserved by functions, or provisioned for versions of others
 
 
 def usage(tx: Transaction, scope: Scope) -> Usage:
@@ -24,7 +24,7 @@ def usage(tx: Transaction, scope: Scope) -> Usage:
     return Usage(
         code_bytes=_function_bytes(tx, scope) + layers_store.total_zip_bytes(tx, scope),
         functions=store.count_functions(tx, scope),
-        reserved_executions=concurrency_store.reserved_in(tx, scope),
+        claimed_executions=concurrency_store.reserved_in(tx, scope) + provisioned_store.of_unreserved(tx, scope),
     )
 
 

@@ -1,4 +1,4 @@
-"""What hangs on a function beside its versions and aliases: tags, policies, reserved concurrency, event invoke configs.
+"""What hangs on a function beside its versions and aliases: tags, policies, concurrency, event invoke configs.
 
 They live and die with the function, in the same unit of work, without functions knowing their tables.
 """
@@ -27,8 +27,14 @@ class Attachments(Protocol):
     def qualifier_deleted(self, tx: Transaction, scope: Scope, name: str, qualifier: str) -> None:
         """A version or alias is gone: forget what hangs on that qualifier."""
 
+    def alias_moved(self, tx: Transaction, scope: Scope, name: str, alias: str) -> None:
+        """An alias points at another version now: forget what belonged to the one before."""
+
+    async def after_alias_changed(self, scope: Scope, name: str) -> None:
+        """The move or deletion of an alias is on disk: undo what was told to running parts."""
+
     def function_deleted(self, tx: Transaction, scope: Scope, name: str) -> None:
         """The whole function is gone: forget everything that hangs on it."""
 
     def after_function_deleted(self, scope: Scope, name: str) -> None:
-        """The deletion is on disk: undo what was told to running parts (the engine's reserved concurrency)."""
+        """The deletion is on disk: undo what was told to running parts (the engine's concurrency)."""

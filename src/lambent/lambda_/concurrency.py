@@ -8,7 +8,7 @@ from lambent.core.arns import function_arn
 from lambent.core.limits import LAMBDA_UNRESERVED_MINIMUM
 from lambent.core.operations import Scope
 from lambent.execution.model import Engine
-from lambent.lambda_ import concurrency_store, store
+from lambent.lambda_ import concurrency_store, provisioned_store, store
 from lambent.lambda_.errors import InvalidParameterValue, function_not_found
 from lambent.lambda_.names import FunctionReference
 from lambent.lambda_.service import LATEST
@@ -33,15 +33,24 @@ class ReservedConcurrency:
     async def put(self, on: FunctionReference, executions: int) -> None:
         """Reserve `executions` for the function (0 blocks it).
 
-        Raises ResourceNotFound, and InvalidParameterValue when too little would stay unreserved.
+        Raises ResourceNotFound, and InvalidParameterValue when too little would stay unreserved or more is provisioned.
         """
 
         def work(tx: Transaction) -> None:
             if not store.function_exists(tx, on.scope, on.name):
                 raise function_not_found(f"{on.arn}:{LATEST}")
-            check_unreserved(
-                self._account_limit, concurrency_store.reserved_by_others(tx, on.scope, on.name), executions
-            )
+            provisioned = provisioned_store.of_function(tx, on.scope, on.name)
+            claimed = concurrency_store.reserved_by_others(tx, on.scope, on.name)
+            claimed += provisioned_store.of_unreserved(tx, on.scope)
+            if concurrency_store.find_reserved(tx, on.scope, on.name) is None:
+                claimed -= provisioned  # it moves into the reservation
+            check_unreserved(self._account_limit, claimed, executions)
+            if executions < provisioned:
+                # The two spaces are AWS's.
+                raise InvalidParameterValue(
+                    f" ReservedConcurrentExecutions  {executions} should not be lower than function's total "
+                    f"provisioned concurrency [{provisioned}]."
+                )
             concurrency_store.save_reserved(tx, on.scope, on.name, executions)
 
         async with self._telling:
@@ -76,13 +85,13 @@ class ReservedConcurrency:
         self._engine.set_reserved_concurrency(function_arn(scope, name), None)
 
 
-def check_unreserved(account_limit: int, reserved_by_others: int, executions: int) -> None:
-    """Raises InvalidParameterValue when a reservation leaves less unreserved than AWS demands.
+def check_unreserved(account_limit: int, claimed: int, executions: int) -> None:
+    """Raises InvalidParameterValue when a reservation beside what is `claimed` leaves less than AWS demands.
 
     That is 100, or the whole limit of an account that has less, as on AWS's small accounts.
     """
     minimum = min(LAMBDA_UNRESERVED_MINIMUM, account_limit)
-    if account_limit - reserved_by_others - executions < minimum:
+    if account_limit - claimed - executions < minimum:
         raise InvalidParameterValue(
             "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
             f"below its minimum value of [{minimum}]."

@@ -10,10 +10,12 @@ from lambent.lambda_ import (
     concurrency_store,
     event_invoke_store,
     policies_store,
+    provisioned_store,
     recursion_store,
     runtime_management_store,
 )
 from lambent.lambda_.concurrency import ReservedConcurrency
+from lambent.lambda_.provisioned import ProvisionedConcurrency
 from lambent.lambda_.tags import delete_tags, put_tags, tags_of
 from lambent.storage.database import Transaction
 
@@ -21,8 +23,9 @@ from lambent.storage.database import Transaction
 class FunctionAttachments:
     """Tags, policies, reservations and configurations that hang on functions."""
 
-    def __init__(self, reserved: ReservedConcurrency) -> None:
+    def __init__(self, reserved: ReservedConcurrency, provisioned: ProvisionedConcurrency) -> None:
         self._reserved = reserved
+        self._provisioned = provisioned
 
     def tag(self, tx: Transaction, scope: Scope, name: str, tags: Mapping[str, str]) -> None:
         put_tags(tx, function_arn(scope, name), tags)
@@ -37,6 +40,13 @@ class FunctionAttachments:
         policies_store.delete_policy(tx, scope, name, qualifier)
         event_invoke_store.delete_config(tx, scope, name, qualifier)
         runtime_management_store.delete_version(tx, scope, name, qualifier)
+        provisioned_store.delete_config(tx, scope, name, qualifier)
+
+    def alias_moved(self, tx: Transaction, scope: Scope, name: str, alias: str) -> None:
+        provisioned_store.delete_config(tx, scope, name, alias)
+
+    async def after_alias_changed(self, scope: Scope, name: str) -> None:
+        await self._provisioned.settle(scope, name)
 
     def function_deleted(self, tx: Transaction, scope: Scope, name: str) -> None:
         delete_tags(tx, function_arn(scope, name))
@@ -45,6 +55,8 @@ class FunctionAttachments:
         event_invoke_store.delete_configs(tx, scope, name)
         runtime_management_store.delete_function(tx, scope, name)
         recursion_store.delete_recursive_loop(tx, scope, name)
+        provisioned_store.delete_configs(tx, scope, name)
 
     def after_function_deleted(self, scope: Scope, name: str) -> None:
         self._reserved.forget(scope, name)
+        self._provisioned.forget(scope, name)

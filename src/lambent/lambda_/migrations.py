@@ -7,6 +7,7 @@ from lambent.lambda_ import (
     event_invoke_store,
     layers_store,
     policies_store,
+    provisioned_store,
     recursion_store,
     runtime_management_store,
     store,
@@ -23,4 +24,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     *event_invoke_store.MIGRATIONS,
     *runtime_management_store.MIGRATIONS,
     *recursion_store.MIGRATIONS,
+    *provisioned_store.MIGRATIONS,
 )

@@ -19,6 +19,7 @@ from lambent.lambda_.invocation import Invoker
 from lambent.lambda_.layers import Layers
 from lambent.lambda_.lifecycle import Lifecycle
 from lambent.lambda_.packages import ObjectReader, Packages
+from lambent.lambda_.provisioned import ProvisionedConcurrency
 from lambent.storage.blobs import BlobStore
 from lambent.storage.code_store import CodeStore
 from lambent.storage.database import Database, Transaction
@@ -46,6 +47,7 @@ class LambdaRoom:
         packages = Packages(blobs=blobs, code=code_store, objects=objects)
         directory = Directory(database)
         self._reserved = ReservedConcurrency(database, engine, account_limit=account_concurrency)
+        self._provisioned = ProvisionedConcurrency(database, engine, clock, account_limit=account_concurrency)
         self._lifecycle = Lifecycle(
             database=database, code=code_store, directory=directory, engine=engine, clock=clock, new_id=new_id
         )
@@ -57,7 +59,7 @@ class LambdaRoom:
             engine=engine,
             packages=packages,
             layers=Layers(),
-            attachments=FunctionAttachments(self._reserved),
+            attachments=FunctionAttachments(self._reserved, self._provisioned),
             signing_key=signing_key,
         )
         self.operations: list[Operation] = [
@@ -69,6 +71,7 @@ class LambdaRoom:
             *resources.operations(
                 basics,
                 reserved=self._reserved,
+                provisioned=self._provisioned,
                 packages=packages,
                 signing_key=signing_key,
                 concurrency_limit=account_concurrency,
@@ -77,8 +80,9 @@ class LambdaRoom:
         ]
 
     async def start(self) -> None:
-        """Tell the engine what is reserved, and go on with what the last process did not complete."""
+        """Tell the engine what is reserved and provisioned, and go on with what the last process did not complete."""
         await self._reserved.restore()
+        await self._provisioned.restore()
         await self._lifecycle.resume()
 
     async def close(self) -> None:

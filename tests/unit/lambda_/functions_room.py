@@ -8,13 +8,13 @@ import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from lambent.core.operations import Operation, Output, Reply, RequestContext, Scope
-from lambent.execution.model import FunctionVersion, InvokeRequest, InvokeResult
-from lambent.lambda_.api import aliases, code, functions, invoke, versions
+from lambent.execution.model import FunctionVersion, InvokeRequest, InvokeResult, ProvisionedStatus
+from lambent.lambda_.api import aliases, code, concurrency, functions, invoke, provisioned, versions
 from lambent.lambda_.api.furniture import Basics, Parts
 from lambent.lambda_.concurrency import ReservedConcurrency
 from lambent.lambda_.directory import Directory
@@ -25,6 +25,7 @@ from lambent.lambda_.layer_resolver import ResolvedLayer
 from lambent.lambda_.lifecycle import Lifecycle
 from lambent.lambda_.migrations import MIGRATIONS
 from lambent.lambda_.packages import ObjectMissing, Packages
+from lambent.lambda_.provisioned import ProvisionedConcurrency
 from lambent.sandbox.protocol import InvocationReport, StreamBroken
 from lambent.storage.blobs import BlobStore
 from lambent.storage.code_store import CodeStore
@@ -97,6 +98,8 @@ class FakeEngine:
         self.invoked: list[tuple[FunctionVersion, InvokeRequest]] = []
         self.retired: list[str] = []
         self.reserved: dict[str, int | None] = {}
+        self.provisioned: dict[str, int] = {}  # wanted, by version key
+        self.available: dict[str, int] = {}
         self.answer: Answer = _echo
 
     async def invoke(self, function: FunctionVersion, request: InvokeRequest) -> InvokeResult:
@@ -109,7 +112,21 @@ class FakeEngine:
     def set_account_concurrency(self, scope: Scope, limit: int) -> None:
         raise AssertionError("not used here")
 
+    def set_provisioned_concurrency(self, function: FunctionVersion, wanted: int) -> None:
+        self.provisioned[function.key] = wanted
+        if not wanted:
+            del self.provisioned[function.key]
+
+    def provisioned_concurrency(self, key: str) -> ProvisionedStatus | None:
+        wanted = self.provisioned.get(key)
+        if wanted is None:
+            return None
+        available = min(wanted, self.available.get(key, 0))
+        status: Literal["READY", "IN_PROGRESS"] = "READY" if available == wanted else "IN_PROGRESS"
+        return ProvisionedStatus(requested=wanted, available=available, in_use=0, status=status)
+
     def retire(self, key: str) -> None:
+        self.provisioned.pop(key, None)
         self.retired.append(key)
 
 
@@ -183,6 +200,8 @@ class FunctionsRoom:
             clock=self.clock,
             new_id=new_id,
         )
+        self.reserved = ReservedConcurrency(database, self.engine, account_limit=1000)
+        self.provisioned = ProvisionedConcurrency(database, self.engine, self.clock, account_limit=1000)
         parts = Parts(
             basics=Basics(database=database, clock=self.clock, new_id=new_id),
             directory=self.directory,
@@ -190,7 +209,7 @@ class FunctionsRoom:
             engine=self.engine,
             packages=Packages(blobs=self.blobs, code=self.code_store, objects=self.objects),
             layers=self.layers,
-            attachments=FunctionAttachments(ReservedConcurrency(database, self.engine, account_limit=1000)),
+            attachments=FunctionAttachments(self.reserved, self.provisioned),
             signing_key=KEY,
         )
         invoker = Invoker(directory=self.directory, engine=self.engine, random=lambda: self.random)
@@ -201,6 +220,8 @@ class FunctionsRoom:
                 code.operations(parts),
                 versions.operations(parts),
                 aliases.operations(parts),
+                concurrency.operations(self.reserved),
+                provisioned.operations(self.provisioned),
                 invoke.operations(invoker, self.clock, lambda: "0123456789abcdef0123456789abcdef"),
             )
             for operation in group

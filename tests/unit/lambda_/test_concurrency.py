@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from lambent.core.operations import Scope
-from lambent.execution.model import FunctionVersion, InvokeRequest, InvokeResult
+from lambent.execution.model import FunctionVersion, InvokeRequest, InvokeResult, ProvisionedStatus
 from lambent.lambda_.api import concurrency
 from lambent.lambda_.concurrency import ReservedConcurrency
 from lambent.lambda_.errors import InvalidParameterValue, ResourceNotFound
@@ -30,6 +30,12 @@ class Engine:
         raise AssertionError
 
     def set_account_concurrency(self, scope: Scope, limit: int) -> None:
+        raise AssertionError
+
+    def set_provisioned_concurrency(self, function: FunctionVersion, wanted: int) -> None:
+        raise AssertionError
+
+    def provisioned_concurrency(self, key: str) -> ProvisionedStatus | None:
         raise AssertionError
 
     def retire(self, key: str) -> None:

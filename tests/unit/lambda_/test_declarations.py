@@ -12,6 +12,7 @@ from lambent.core.operations import Operation
 from lambent.lambda_.api import resources
 from lambent.lambda_.concurrency import ReservedConcurrency
 from lambent.lambda_.packages import Packages
+from lambent.lambda_.provisioned import ProvisionedConcurrency
 from lambent.storage.blobs import BlobStore
 from lambent.storage.code_store import CodeStore
 from tests.unit.lambda_.room import Room
@@ -36,6 +37,7 @@ def operations(room: Room, tmp_path_factory: pytest.TempPathFactory) -> list[Ope
     return resources.operations(
         room.basics,
         reserved=ReservedConcurrency(room.database, Engine(), account_limit=1000),
+        provisioned=ProvisionedConcurrency(room.database, Engine(), room.clock, account_limit=1000),
         packages=Packages(blobs=blobs, code=CodeStore(blobs, root / "code")),
         signing_key=b"key",
         concurrency_limit=1000,
@@ -58,4 +60,4 @@ async def test_every_member_is_declared_once(operations: list[Operation]) -> Non
 async def test_operations_have_names_of_their_own(operations: list[Operation]) -> None:
     names = [operation.name for operation in operations]
 
-    assert len(names) == len(set(names)) == 32
+    assert len(names) == len(set(names)) == 36

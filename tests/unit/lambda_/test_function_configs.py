@@ -11,6 +11,7 @@ from lambent.lambda_.attachments import Attachments
 from lambent.lambda_.concurrency import ReservedConcurrency
 from lambent.lambda_.errors import InvalidParameterValue, ResourceNotFound
 from lambent.lambda_.function_attachments import FunctionAttachments
+from lambent.lambda_.provisioned import ProvisionedConcurrency
 from lambent.lambda_.runtimes import runtime_version_arn
 from tests.unit.lambda_.room import ARN, SCOPE, Room
 from tests.unit.lambda_.test_concurrency import Engine
@@ -138,11 +139,16 @@ EVERYTHING = [
 ]
 
 
+def attached(room: Room, reserved: ReservedConcurrency) -> Attachments:
+    provisioned = ProvisionedConcurrency(room.database, Engine(), room.clock, account_limit=1000)
+    return FunctionAttachments(reserved, provisioned)
+
+
 async def test_what_hangs_on_a_function_goes_with_it(served: Room) -> None:
     engine = Engine()
     reserved = ReservedConcurrency(served.database, engine, account_limit=1000)
     served.serve(concurrency.operations(reserved))
-    attachments: Attachments = FunctionAttachments(reserved)
+    attachments = attached(served, reserved)
     await served.function("g")
     await served.published("g")
     await furnish(served, "f")
@@ -161,7 +167,7 @@ async def test_what_hangs_on_a_function_goes_with_it(served: Room) -> None:
 
 
 async def test_tags_given_at_creation(served: Room) -> None:
-    attachments: Attachments = FunctionAttachments(ReservedConcurrency(served.database, Engine(), account_limit=1000))
+    attachments = attached(served, ReservedConcurrency(served.database, Engine(), account_limit=1000))
 
     await served.database.run(lambda tx: attachments.tag(tx, SCOPE, "f", {"k": "v"}))
 

@@ -20,7 +20,7 @@ def operations(basics: Basics, *, concurrency_limit: int, storage_limit_bytes: i
                 "CodeSizeUnzipped": LAMBDA_UNZIPPED_BYTES,
                 "CodeSizeZipped": LAMBDA_ZIPPED_BYTES,
                 "ConcurrentExecutions": concurrency_limit,
-                "UnreservedConcurrentExecutions": concurrency_limit - used.reserved_executions,
+                "UnreservedConcurrentExecutions": concurrency_limit - used.claimed_executions,
             },
             "AccountUsage": {"TotalCodeSize": used.code_bytes, "FunctionCount": used.functions},
         }

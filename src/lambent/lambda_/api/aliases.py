@@ -87,9 +87,13 @@ class _Aliases:
             )
             _check_target(tx, changed)
             store.save_alias(tx, changed)
+            if changed.function_version != current.function_version:
+                self._parts.attachments.alias_moved(tx, context.scope, function.name, name)
             return changed
 
-        return alias_shape(await self._parts.change(function, work))
+        changed = await self._parts.change(function, work)
+        await self._parts.attachments.after_alias_changed(context.scope, function.name)
+        return alias_shape(changed)
 
     async def delete(self, context: RequestContext, params: Params) -> Output:
         function = parse_unqualified(context.scope, params["FunctionName"])
@@ -101,6 +105,7 @@ class _Aliases:
                 self._parts.attachments.qualifier_deleted(tx, context.scope, function.name, params["Name"])
 
         await self._parts.change(function, work)
+        await self._parts.attachments.after_alias_changed(context.scope, function.name)
         return None
 
     async def list(self, context: RequestContext, params: Params) -> Output:

@@ -15,15 +15,20 @@ from lambent.lambda_.api import (
     runtime_management,
     tags,
 )
+from lambent.lambda_.api import (
+    provisioned as provisioned_api,
+)
 from lambent.lambda_.api.furniture import Basics
 from lambent.lambda_.concurrency import ReservedConcurrency
 from lambent.lambda_.packages import Packages
+from lambent.lambda_.provisioned import ProvisionedConcurrency
 
 
 def operations(
     basics: Basics,
     *,
     reserved: ReservedConcurrency,
+    provisioned: ProvisionedConcurrency,
     packages: Packages,
     signing_key: bytes,
     concurrency_limit: int,
@@ -38,6 +43,7 @@ def operations(
         *layer_policies.operations(basics),
         *layers.operations(basics, packages, signing_key),
         *policies.operations(basics),
+        *provisioned_api.operations(provisioned),
         *recursion.operations(basics),
         *runtime_management.operations(basics),
         *tags.operations(basics),
