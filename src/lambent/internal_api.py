@@ -88,6 +88,7 @@ class InternalApi:
             "uptime_s": round(self._clock.now() - self._started_at, 1),
             "profile": "strict-aws" if config.strict_aws else "lambent",
             "isolation": config.isolation,
+            "egress": config.egress if config.isolation == "sandbox" else "not limited",
             "signatures": "verified" if config.auth_file else "not verified (loopback only)",
             "data": str(config.data),
             "resident_memory_mb": round(self._process.memory_info().rss / 2**20, 1),

@@ -13,11 +13,15 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from typing import Protocol
 
+from lambent.cloudwatch import api as cloudwatch_api
+from lambent.cloudwatch import store as cloudwatch_store
+from lambent.cloudwatch.recorder import Recorder
 from lambent.core.arns import assumed_role_arn
 from lambent.core.clock import Clock, SystemClock
 from lambent.core.config import ServerConfig
 from lambent.core.errors import UserFacingError
 from lambent.core.owners import LeaseLost
+from lambent.execution.activity import ActivityReader
 from lambent.execution.admission import HostAdmission, HostRules
 from lambent.execution.engine import LocalEngine
 from lambent.execution.host import HostReader
@@ -28,6 +32,7 @@ from lambent.iam.roles import Roles
 from lambent.internal_api import InternalApi
 from lambent.lambda_ import migrations as lambda_migrations
 from lambent.lambda_ import room as lambda_room
+from lambent.lambda_.metrics import LambdaMetrics
 from lambent.logs import api as logs_api
 from lambent.logs import store as logs_store
 from lambent.logs.news import News
@@ -108,9 +113,12 @@ class Platform:
             lease=data.lease,
         )
         parts.push_async_callback(control_file.close)
-        # Lines of functions may lose their last moments in a power cut; waiting for the disk is for state.
+        # Functions' lines and metrics may lose their last moments in a power cut; waiting for the disk is for state.
         logs_file = await open_database(
-            config.data / "logs.db", logs_store.MIGRATIONS, synchronous="NORMAL", lease=data.lease
+            config.data / "logs.db",
+            (*logs_store.MIGRATIONS, *cloudwatch_store.MIGRATIONS),
+            synchronous="NORMAL",
+            lease=data.lease,
         )
         parts.push_async_callback(logs_file.close)
         control = self._decorated(control_file)
@@ -141,7 +149,7 @@ class Platform:
             node_clock,
             work_dir=config.data / "work",
             strict_runtimes=config.strict_runtimes,
-            launcher=await _sandboxes(endpoint) if config.isolation == "sandbox" else None,
+            launcher=await _sandboxes(endpoint, config) if config.isolation == "sandbox" else None,
             sandboxed=config.isolation == "sandbox",
         )
         parts.push_async_callback(environments.close)
@@ -158,6 +166,10 @@ class Platform:
             account_concurrency=config.account_concurrency,
             strict_aws=config.strict_aws,
         )
+        lambda_metrics = LambdaMetrics(ActivityReader(engine.metrics, engine.concurrency_of), clock)
+        recorder = Recorder(logs_database, clock, lambda_metrics.take)
+        recorder.start()
+        parts.push_async_callback(recorder.close)
         parts.push_async_callback(engine.drain, 0.0)
 
         signing_key = os.urandom(32)  # of URLs that live for ten minutes: a restart ends them
@@ -179,6 +191,7 @@ class Platform:
         self.registry.add_all(iam_api.operations(control, clock))
         self.registry.add_all(sts_api.operations(credentials, Roles(control)))
         self.registry.add_all(logs_api.operations(logs_database, clock, sink=sink, news=news, sweeper=sweeper))
+        self.registry.add_all(cloudwatch_api.operations(logs_database, clock, recorder=recorder))
 
         InternalApi(
             config=config,
@@ -217,9 +230,9 @@ async def sandbox_ability() -> probe.Ability:
     return await probe.probe()
 
 
-async def _sandboxes(endpoint: Endpoint) -> Launcher:
+async def _sandboxes(endpoint: Endpoint, config: ServerConfig) -> Launcher:
     """Raises UserFacingError where sandboxes do not work."""
-    ability = await probe.probe()
+    ability = await probe.probe(egress=config.egress == "on")
     if ability.lack is not None:
         raise UserFacingError(
             f"functions cannot be sandboxed here: {ability.lack.what}; {ability.lack.fix}. "
@@ -227,7 +240,7 @@ async def _sandboxes(endpoint: Endpoint) -> Launcher:
         )
     from lambent.sandbox.isolation.launcher import SandboxLauncher
 
-    return SandboxLauncher(serve_endpoint=endpoint.serve)
+    return SandboxLauncher(serve_endpoint=endpoint.serve, egress=config.egress == "on")
 
 
 def _minter(credentials: Credentials) -> Callable[[FunctionVersion], EnvironmentCredentials]:

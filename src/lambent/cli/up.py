@@ -32,6 +32,13 @@ class Isolation(StrEnum):
     sandbox = "sandbox"
 
 
+class Egress(StrEnum):
+    """Whether sandboxed functions may connect to the outside."""
+
+    on = "on"
+    off = "off"
+
+
 def up(
     host: Annotated[str, typer.Option(help="Address to listen on; any but loopback needs --auth.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = DEFAULT_PORT,
@@ -45,6 +52,9 @@ def up(
         ),
     ] = DEFAULT_DATA,
     isolation: Annotated[Isolation, typer.Option(help="How functions are kept apart.")] = Isolation.process,
+    egress: Annotated[
+        Egress, typer.Option(help="Whether sandboxed functions may connect to the outside; never to this machine.")
+    ] = Egress.on,
     strict_aws: Annotated[
         bool, typer.Option("--strict-aws", help="Answer and scale exactly as AWS, also where Lambent is kinder.")
     ] = False,
@@ -77,6 +87,7 @@ def up(
         host=host,
         port=port,
         isolation=isolation.value,
+        egress=egress.value,
         strict_aws=strict_aws,
         strict_runtimes=strict_runtimes,
         auth_file=auth,

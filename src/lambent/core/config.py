@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 Isolation = Literal["process", "sandbox"]
+Egress = Literal["on", "off"]
 
 DEFAULT_ACCOUNT = "000000000000"
 DEFAULT_REGION = "us-east-1"
@@ -18,6 +19,7 @@ class ServerConfig:
     """Settings of one server process.
 
     `external_host` (`host[:port]`, may carry a scheme) appears in every URL that the server hands out.
+    `egress` says whether sandboxed functions may connect to the outside.
     `auth_file` switches signature verification on. `strict_aws` answers and scales exactly as AWS does where the
     defaults are kinder; `strict_runtimes` refuses a runtime whose exact interpreter is missing.
     """
@@ -26,6 +28,7 @@ class ServerConfig:
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     isolation: Isolation = "process"
+    egress: Egress = "on"
     strict_aws: bool = False
     strict_runtimes: bool = False
     auth_file: Path | None = None

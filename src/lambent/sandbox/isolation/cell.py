@@ -12,9 +12,10 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
+from lambent.sandbox.isolation.egress import Egress
 from lambent.sandbox.isolation.zygotes import MARSHAL_VERSION
 from lambent.sandbox.launcher import Command, Exit, Root
 
@@ -50,6 +51,7 @@ class SandboxCell:
         self._freeze_timer: asyncio.TimerHandle | None = None
         self._listeners: list[socket.socket] = []
         self._endpoint: asyncio.Server | None = None
+        self._egress: Egress | None = None
         self.lost = False
         self.failure = ""
         self.init_pid = 0
@@ -76,10 +78,16 @@ class SandboxCell:
         except (BrokenPipeError, ConnectionResetError):
             self._loop.call_soon(self._lose)
 
-    async def serve_endpoint(self, serve: Callable[[socket.socket], Any]) -> None:
-        """Let the AWS endpoint answer on its listener inside."""
-        if len(self._listeners) > 1:
-            self._endpoint = await serve(self._listeners[1])
+    async def serve(
+        self, endpoint: Callable[[socket.socket], Awaitable[asyncio.Server]] | None, names: Sequence[str] | None
+    ) -> None:
+        """Let the AWS endpoint answer on its listener inside; with name servers, serve the way out."""
+        rest = self._listeners[1:]
+        if names is not None:
+            *rest, way_out, udp, tcp = rest
+            self._egress = await Egress.serve((way_out, udp, tcp), names)
+        if rest and endpoint is not None:
+            self._endpoint = await endpoint(rest[0])
 
     # launcher.Cell
 
@@ -158,6 +166,8 @@ class SandboxCell:
             self._freeze_timer.cancel()
         if self._endpoint is not None:
             self._endpoint.close()
+        if self._egress is not None:
+            self._egress.close()
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()

@@ -21,6 +21,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from lambent.core import limits
+from lambent.sandbox.isolation import egress as egress_rules
 from lambent.sandbox.isolation import identities, seccomp
 from lambent.sandbox.isolation.cell import SandboxCell, SandboxFailed, settings_for
 from lambent.sandbox.isolation.cgroups import Cgroups, read_hierarchies
@@ -49,19 +50,23 @@ class SandboxLauncher:
     """Implements `launcher.Launcher`.
 
     `serve_endpoint` lets the AWS endpoint answer on a listening socket, which is inside a sandbox; without it functions
-    do not reach it. `prepared` sandboxes of a kind are kept ready once one was asked for.
+    do not reach it. `egress` lets functions connect to the outside, see `isolation.egress`. `prepared` sandboxes of a
+    kind are kept ready once one was asked for.
     """
 
     def __init__(
         self,
         *,
         serve_endpoint: ServeEndpoint | None = None,
+        egress: bool = True,
         defences: Defences | None = None,
         prepared: int = _PREPARED,
     ) -> None:
         self._serve_endpoint = serve_endpoint
         self._defences = defences or Defences()
+        self._egress = egress and self._defences.network
         self._prepared = prepared
+        self._names = egress_rules.name_servers(_read(Path("/etc/resolv.conf")))
         self._identities = identities.Identities(os.getpid())
         self._cgroups = Cgroups(read_hierarchies(), os.getpid())
         self._program = seccomp.program(os.uname().machine) if self._defences.seccomp else b""
@@ -129,8 +134,6 @@ class SandboxLauncher:
                 cell.map_user(identities.INSIDE_ID, uid)
                 cell.tell(("mapped",))
             await cell.wait("assigned")
-        if self._serve_endpoint is not None:
-            await cell.serve_endpoint(self._serve_endpoint)
 
     async def make(self, zygote: Zygote, root: Root, address: tuple[str, int]) -> tuple[SandboxCell, int]:
         """Fork a sandbox and wait until it is prepared. Raises OSError."""
@@ -153,10 +156,11 @@ class SandboxLauncher:
             with theirs:
                 groups = self._cgroups.enter(slot)
                 listen = [RUNTIME_API] + ([address] if address[1] else [])
-                settings = {"listen": listen, "network": self._defences.network}
+                settings = {"listen": listen, "network": self._defences.network, "egress": self._egress}
                 await zygote.fork(theirs, groups, settings)
             async with asyncio.timeout(_BUILD_S):
                 await cell.wait("ready")
+            await cell.serve(self._serve_endpoint, self._names if self._egress else None)
         except BaseException:
             cell.close()
             raise
@@ -167,10 +171,15 @@ class SandboxLauncher:
 
     async def start_zygote(self, root: Root, host: str) -> Zygote:
         """Start the zygote for a kind of sandbox. Raises ZygoteFailed."""
-        etc = identities.etc_files("" if self._defences.network else _read(Path("/etc/resolv.conf")))
+        etc = identities.etc_files(self._resolv_conf())
         if host:
             etc["hosts"] += f"127.0.0.1 {host}\n"
         return await Zygote.start(root, etc)
+
+    def _resolv_conf(self) -> str:
+        if not self._defences.network:
+            return _read(Path("/etc/resolv.conf"))
+        return f"nameserver {RUNTIME_API[0]}\n" if self._egress and self._names else ""
 
     async def close(self) -> None:
         """End everything; returns when nothing is left, as far as the kernel says so within some seconds."""

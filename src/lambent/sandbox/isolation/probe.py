@@ -25,7 +25,7 @@ class Ability:
     limits: dict[str, int]
 
 
-async def probe() -> Ability:
+async def probe(*, egress: bool = True) -> Ability:
     """Build a sandbox as every function gets it, and end it. Takes some 100 ms; changes nothing that stays."""
     lack = _obvious_lack()
     if lack is not None:
@@ -33,7 +33,7 @@ async def probe() -> Ability:
     from lambent.sandbox.isolation.launcher import SandboxLauncher
     from lambent.sandbox.launcher import CellRequest, Root
 
-    launcher = SandboxLauncher(prepared=0)
+    launcher = SandboxLauncher(prepared=0, egress=egress)
     try:
         limits = launcher.limits
         cell = await launcher.open(
@@ -59,6 +59,8 @@ def _obvious_lack() -> Lack | None:
 
 
 def _fix(error: BaseException) -> str:
+    if "_catch_connections" in str(error):
+        return "the kernel must allow BPF for the way out of sandboxes; without it, choose --egress off"
     if "Operation not permitted" in str(error) or "Permission denied" in str(error):
         return "inside a container, give it CAP_SYS_ADMIN and no seccomp profile, or run the server outside"
     return "Linux 5.12 or newer is needed, with namespaces, seccomp and tmpfs"

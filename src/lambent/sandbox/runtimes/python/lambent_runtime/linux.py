@@ -66,6 +66,10 @@ def _syscall(number, *arguments):
     return _check(_libc.syscall(ctypes.c_long(number), *longs))
 
 
+def call_bpf(number, command, attributes, size):
+    return _syscall(number, command, ctypes.cast(attributes, ctypes.c_void_p), size)
+
+
 def clone(flags):
     """fork with namespaces: 0 in the child. Python's own after-fork hooks do not run: the child forks again for that."""
     return _syscall(_SYS_CLONE[_MACHINE], flags | signal.SIGCHLD, 0, 0, 0, 0)

@@ -28,7 +28,7 @@ import struct
 import sys
 import time
 
-from lambent_runtime import linux
+from lambent_runtime import linux, sandbox_network
 
 CHANNEL_FD = 3
 MAX_MESSAGE_BYTES = 1 << 17
@@ -59,9 +59,6 @@ _MASKED = (
     "modules",
 )
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_SIOCSIFFLAGS = 0x8914
-_SIOCSIFADDR = 0x8916
-_UP_AND_RUNNING = 0x41
 
 
 class BecomeRuntime(Exception):
@@ -110,7 +107,9 @@ class Init(object):
         for name in _MASKED:
             if os.path.exists("/proc/" + name):
                 linux.mount("/dev/null", "/proc/" + name, None, linux.MS_BIND)
-        listeners = _network(settings["listen"]) if settings["network"] else []
+        listeners = []
+        if settings["network"]:
+            listeners = sandbox_network.build(settings["listen"], settings["egress"])
         send(self.control, "ready", listeners)
         for fd in listeners:
             os.close(fd)
@@ -334,26 +333,6 @@ def _limit(which, value):
     hard = resource.getrlimit(which)[1]
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(which, (value, value))
-
-
-def _network(addresses):
-    """Bring the loopback interface up with these addresses; listening sockets for them."""
-    sock = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
-    fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _UP_AND_RUNNING))
-    listeners = []
-    for number, (host, port) in enumerate(addresses):
-        if not host.startswith("127."):
-            name = b"lo:%d" % (number + 1)
-            request = struct.pack("16sHH4s8x", name, _socket.AF_INET, 0, _socket.inet_aton(host))
-            fcntl.ioctl(sock, _SIOCSIFADDR, request)
-        listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
-        listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(1024)
-        listener.setblocking(False)
-        listeners.append(listener.detach())
-    sock.close()
-    return listeners
 
 
 def _memory_bytes(limit_bytes):
