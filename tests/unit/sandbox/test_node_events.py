@@ -332,9 +332,9 @@ async def test_how_runtimes_end(bench: Bench, runtime: str) -> None:
 async def test_error_between_events(bench: Bench) -> None:
     environment = await js(bench, ENDS)
     assert await ask(environment, "late throw") == (None, "answered")
-    await wait_until(lambda: "Uncaught Exception" in bench.logs.text)
-    # The runtime is on its way out: the next event gets a new one.
-    await asyncio.sleep(0.3)
+    await wait_until(lambda: environment._process is None)
+    assert "Uncaught Exception" in bench.logs.text
+    # The next event gets a new one.
     assert (await ask(environment, "fine"))[0] is None
 
 

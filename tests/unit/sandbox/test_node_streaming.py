@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from lambent.sandbox.protocol import Environment, StreamBroken
-from tests.unit.sandbox.support import Bench, ask, invoke
+from tests.unit.sandbox.support import Bench, ask, invoke, wait_until
 
 MODERN, LEGACY = "nodejs24.x", "nodejs20.x"
 INTEGRATION = "application/vnd.awslambda.http-integration-response"
@@ -149,14 +149,13 @@ async def test_twenty_megabytes(bench: Bench) -> None:
 async def test_a_slow_reader_holds_the_writer_and_not_the_handler(bench: Bench) -> None:
     body = """
       let ticks = 0, full = 0;
-      const timer = setInterval(() => { ticks += 1; }, 2);
+      const timer = setInterval(() => { if (++ticks === 20) fs.writeFileSync(event, ''); }, 2);
       const part = Buffer.alloc(100000);
       for (let i = 0; i < 100; i++) {
         if (!responseStream.write(part)) {
           full += 1;
           await new Promise((resolve) => responseStream.once('drain', resolve));
         }
-        if (ticks > 20 && !fs.existsSync(event)) fs.writeFileSync(event, String(i));
       }
       clearInterval(timer);
       responseStream.end();
@@ -168,12 +167,11 @@ async def test_a_slow_reader_holds_the_writer_and_not_the_handler(bench: Bench) 
     response = await invoke(environment, str(flag), streaming=True)
     chunks = response.body()
     size = len(await anext(chunks))
-    await asyncio.sleep(0.3)  # the reader sleeps; timers of the handler run on
+    await wait_until(flag.exists)  # the reader sleeps; timers of the handler run on
     async for chunk in chunks:
         size += len(chunk)
     await response.report()
     assert size == 10_000_000
-    assert flag.exists()
     assert "FULL true" in bench.logs.text
 
 
