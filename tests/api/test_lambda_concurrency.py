@@ -124,10 +124,3 @@ def test_what_is_refused(client: Any) -> None:
     assert code == "ResourceNotFoundException"
     assert message.startswith("Function not found: ")
     assert message.endswith(":function:no:$LATEST")
-
-
-def test_provisioned_concurrency_is_not_there_yet(client: Any) -> None:
-    with pytest.raises(client.exceptions.ClientError) as caught:
-        client.put_provisioned_concurrency_config(FunctionName="f", Qualifier="1", ProvisionedConcurrentExecutions=1)
-
-    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501

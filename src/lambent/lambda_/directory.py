@@ -15,8 +15,9 @@ import msgspec
 from lambent.core.arns import function_arn
 from lambent.core.operations import Scope
 from lambent.execution.model import FunctionVersion
-from lambent.lambda_ import store
+from lambent.lambda_ import recursion_store, store
 from lambent.lambda_.errors import function_not_found
+from lambent.lambda_.lineage import lineage_id
 from lambent.lambda_.model import State, Version
 from lambent.lambda_.names import is_version_number, version_number
 from lambent.lambda_.runtimes import runtime_version_arn
@@ -39,6 +40,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     invoked_arn: str
     primary: Runnable
     others: tuple[tuple[Runnable, float], ...] = ()
+    lineage_id: str
+    loops_allowed: bool = False
 
 
 def runnable(version: Version) -> FunctionVersion:
@@ -98,7 +101,7 @@ class Directory:
 
     @contextmanager
     def changing(self, scope: Scope, name: str) -> Iterator[None]:
-        """Held around every unit of work that changes the function, its versions or its aliases."""
+        """Held around units of work that change the function, its versions, its aliases or whether it may loop."""
         key = (scope.account, scope.region, name)
         self._changes_begun += 1
         self._changing[key] = self._changing.get(key, 0) + 1
@@ -119,6 +122,9 @@ def resolve(tx: Transaction, scope: Scope, name: str, qualifier: str | None) -> 
     if function is None:
         raise missing
 
+    own = lineage_id(function_arn(scope, name))
+    allowed = recursion_store.find_recursive_loop(tx, scope, name) == "Allow"
+
     def version(text: str) -> Runnable:
         if text == LATEST:
             assert function is not None
@@ -130,7 +136,9 @@ def resolve(tx: Transaction, scope: Scope, name: str, qualifier: str | None) -> 
         return Runnable(function=runnable(found), state=found.status.state)
 
     if qualifier is None or qualifier == LATEST or is_version_number(qualifier):
-        return Target(invoked_arn=invoked_arn, primary=version(qualifier or LATEST))
+        return Target(
+            invoked_arn=invoked_arn, primary=version(qualifier or LATEST), lineage_id=own, loops_allowed=allowed
+        )
     alias = store.find_alias(tx, scope, name, qualifier)
     if alias is None:
         raise missing
@@ -138,4 +146,6 @@ def resolve(tx: Transaction, scope: Scope, name: str, qualifier: str | None) -> 
         invoked_arn=invoked_arn,
         primary=version(alias.function_version),
         others=tuple((version(other), weight) for other, weight in alias.weights.items()),
+        lineage_id=own,
+        loops_allowed=allowed,
     )

@@ -71,6 +71,13 @@ class PolicyLengthExceeded(AwsError):
     status = 400
 
 
+class RecursiveInvocation(AwsError):
+    """The function has run too often in one chain of requests."""
+
+    code = "RecursiveInvocationException"
+    status = 400
+
+
 class ServiceFault(AwsError):
     """Lambda itself failed; the function did not run."""
 
@@ -109,6 +116,10 @@ class CodeSigningConfigNotFound(AwsError):
 FUNCTIONS_ONLY = (
     "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. "
     "Please specify either a function name or an unqualified function ARN."
+)
+RECURSIVE_LOOP = (
+    "Lambda has detected your function being invoked in a recursive loop with other Amazon Web Services resources and "
+    "stopped your function's invocation."
 )
 STALE_REVISION = (
     "The Revision Id provided does not match the latest Revision Id. Call the {operation} API to retrieve the "

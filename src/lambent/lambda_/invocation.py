@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import msgspec
 
 from lambent.core.operations import Scope
 from lambent.execution.model import Engine, InvokeRequest, InvokeResult, Throttled
+from lambent.lambda_ import lineage
 from lambent.lambda_.aliases import choose
 from lambent.lambda_.directory import Directory, Runnable, Target
-from lambent.lambda_.errors import InvalidRuntime, ResourceConflict, TooManyRequests
+from lambent.lambda_.errors import (
+    RECURSIVE_LOOP,
+    InvalidRuntime,
+    RecursiveInvocation,
+    ResourceConflict,
+    TooManyRequests,
+)
 from lambent.lambda_.names import FunctionReference
 from lambent.lambda_.payloads import event_of
 from lambent.sandbox.protocol import CannotRun
+
+log = logging.getLogger("lambent.lambda.invocation")
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +61,8 @@ class Invoker:
     async def check(self, event: Event) -> tuple[Runnable, InvokeRequest]:
         """The checks that come before an environment is asked for; what would run, and on what.
 
-        Raises ResourceNotFound, ResourceConflict (not active yet) and InvalidRequestContent, in this order.
+        Raises ResourceNotFound, ResourceConflict (not active yet), RecursiveInvocation and InvalidRequestContent, in
+        this order.
         """
         target = await self._directory.find(event.scope, event.name, event.qualifier)
         chosen = choose(target.primary, target.others, self._random()) if target.others else target.primary
@@ -60,12 +71,16 @@ class Invoker:
                 "The operation cannot be performed at this time. The function is currently in the following state: "
                 f"{chosen.state}"
             )
+        trace_id, runs = lineage.advance(event.trace_id, target.lineage_id)
+        if runs >= lineage.LOOP_LIMIT and not target.loops_allowed:
+            log.warning("%s has run %d times in one chain of requests and is not run again", target.invoked_arn, runs)
+            raise RecursiveInvocation(RECURSIVE_LOOP)
         return chosen, InvokeRequest(
             request_id=event.request_id,
             payload=event_of(event.payload),
             invoked_function_arn=target.invoked_arn,
             client_context=event.client_context,
-            trace_id=event.trace_id,
+            trace_id=trace_id,
             streaming=event.streaming,
         )
 

@@ -70,6 +70,7 @@ class LambdaRoom:
             *invoke.operations(self.invoker, clock, new_trace_digits),
             *resources.operations(
                 basics,
+                directory=directory,
                 reserved=self._reserved,
                 provisioned=self._provisioned,
                 packages=packages,

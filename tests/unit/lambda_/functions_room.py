@@ -14,7 +14,7 @@ import msgspec
 
 from lambent.core.operations import Operation, Output, Reply, RequestContext, Scope
 from lambent.execution.model import FunctionVersion, InvokeRequest, InvokeResult, ProvisionedStatus
-from lambent.lambda_.api import aliases, code, concurrency, functions, invoke, provisioned, versions
+from lambent.lambda_.api import aliases, code, concurrency, functions, invoke, provisioned, recursion, versions
 from lambent.lambda_.api.furniture import Basics, Parts
 from lambent.lambda_.concurrency import ReservedConcurrency
 from lambent.lambda_.directory import Directory
@@ -222,6 +222,7 @@ class FunctionsRoom:
                 aliases.operations(parts),
                 concurrency.operations(self.reserved),
                 provisioned.operations(self.provisioned),
+                recursion.operations(parts.basics, self.directory),
                 invoke.operations(invoker, self.clock, lambda: "0123456789abcdef0123456789abcdef"),
             )
             for operation in group

@@ -11,6 +11,7 @@ from botocore.model import Shape, StructureShape
 from lambent.core.operations import Operation
 from lambent.lambda_.api import resources
 from lambent.lambda_.concurrency import ReservedConcurrency
+from lambent.lambda_.directory import Directory
 from lambent.lambda_.packages import Packages
 from lambent.lambda_.provisioned import ProvisionedConcurrency
 from lambent.storage.blobs import BlobStore
@@ -36,6 +37,7 @@ def operations(room: Room, tmp_path_factory: pytest.TempPathFactory) -> list[Ope
     blobs = BlobStore(root / "blobs", 1)
     return resources.operations(
         room.basics,
+        directory=Directory(room.database),
         reserved=ReservedConcurrency(room.database, Engine(), account_limit=1000),
         provisioned=ProvisionedConcurrency(room.database, Engine(), room.clock, account_limit=1000),
         packages=Packages(blobs=blobs, code=CodeStore(blobs, root / "code")),

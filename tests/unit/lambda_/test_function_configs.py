@@ -9,6 +9,7 @@ from lambent.lambda_ import store
 from lambent.lambda_.api import code_signing, concurrency, event_invoke, policies, recursion, runtime_management, tags
 from lambent.lambda_.attachments import Attachments
 from lambent.lambda_.concurrency import ReservedConcurrency
+from lambent.lambda_.directory import Directory
 from lambent.lambda_.errors import InvalidParameterValue, ResourceNotFound
 from lambent.lambda_.function_attachments import FunctionAttachments
 from lambent.lambda_.provisioned import ProvisionedConcurrency
@@ -21,8 +22,9 @@ CURRENT = runtime_version_arn(SCOPE, "python3.13")
 
 @pytest.fixture
 async def served(room: Room) -> Room:
-    for resource in (code_signing, event_invoke, policies, recursion, runtime_management, tags):
+    for resource in (code_signing, event_invoke, policies, runtime_management, tags):
         room.serve(resource.operations(room.basics))
+    room.serve(recursion.operations(room.basics, Directory(room.database)))
     await room.function()
     await room.published()
     await room.alias()

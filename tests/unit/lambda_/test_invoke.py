@@ -15,10 +15,12 @@ from lambent.lambda_.errors import (
     InvalidParameterValue,
     InvalidRequestContent,
     InvalidRuntime,
+    RecursiveInvocation,
     ResourceConflict,
     ResourceNotFound,
     TooManyRequests,
 )
+from lambent.lambda_.lineage import LOOP_LIMIT, lineage_id
 from lambent.sandbox.protocol import CannotRun, StreamBroken
 from tests.unit.lambda_.functions_room import Answer, FakeResult, FunctionsRoom, zipped
 from tests.unit.lambda_.room import SCOPE
@@ -80,7 +82,7 @@ async def test_what_the_engine_gets(functions: FunctionsRoom) -> None:
         payload=b"{}",
         invoked_function_arn=f"{ARN}:$LATEST",
         client_context='{"custom": {}}',
-        trace_id="Root=1-a;Sampled=1",
+        trace_id=f"Root=1-a;Sampled=1;Lineage={lineage_id(ARN)}:1",
     )
     assert function == FunctionVersion(
         key=function.key,
@@ -307,3 +309,32 @@ async def test_streams_that_fail(functions: FunctionsRoom) -> None:
     functions.engine.answer = answering(broken)
     buffered = await invoke(functions)
     assert (buffered.output["FunctionError"], buffered.output["Payload"]) == ("Unhandled", b'{"errorMessage":"no"}')
+
+
+async def test_a_function_that_ran_sixteen_times_in_one_chain_is_not_run_again(functions: FunctionsRoom) -> None:
+    await functions.create()
+    await functions.call("PublishVersion", FunctionName="f")
+    await functions.create("g")
+    seen = ""
+
+    async def chained(name: str) -> None:
+        nonlocal seen
+        await functions.answer("Invoke", {"x-amzn-trace-id": seen}, FunctionName=name)
+        _, request = functions.engine.invoked[-1]
+        seen = request.trace_id.replace("|", "%7C")  # as SDKs escape it
+
+    for run in range(LOOP_LIMIT):
+        await chained("f" if run % 2 else "f:1")  # versions of one function count together
+        await chained("g")
+    with pytest.raises(RecursiveInvocation, match="recursive loop"):
+        await chained("f")
+    assert len(functions.engine.invoked) == 2 * LOOP_LIMIT
+
+    await functions.call("PutFunctionRecursionConfig", FunctionName="f", RecursiveLoop="Allow")
+    await chained("f")
+    assert f"{lineage_id(ARN)}:17" in seen
+    with pytest.raises(RecursiveInvocation):
+        await chained("g")
+    await functions.call("PutFunctionRecursionConfig", FunctionName="f", RecursiveLoop="Terminate")
+    with pytest.raises(RecursiveInvocation):
+        await chained("f")

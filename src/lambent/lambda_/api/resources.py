@@ -20,6 +20,7 @@ from lambent.lambda_.api import (
 )
 from lambent.lambda_.api.furniture import Basics
 from lambent.lambda_.concurrency import ReservedConcurrency
+from lambent.lambda_.directory import Directory
 from lambent.lambda_.packages import Packages
 from lambent.lambda_.provisioned import ProvisionedConcurrency
 
@@ -27,6 +28,7 @@ from lambent.lambda_.provisioned import ProvisionedConcurrency
 def operations(
     basics: Basics,
     *,
+    directory: Directory,
     reserved: ReservedConcurrency,
     provisioned: ProvisionedConcurrency,
     packages: Packages,
@@ -44,7 +46,7 @@ def operations(
         *layers.operations(basics, packages, signing_key),
         *policies.operations(basics),
         *provisioned_api.operations(provisioned),
-        *recursion.operations(basics),
+        *recursion.operations(basics, directory),
         *runtime_management.operations(basics),
         *tags.operations(basics),
     ]
