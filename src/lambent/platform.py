@@ -39,6 +39,7 @@ from lambent.logs.news import News
 from lambent.logs.query import LogReader
 from lambent.logs.sink import DatabaseLogSink
 from lambent.logs.sweeper import Sweeper
+from lambent.metrics_page import MetricsPage
 from lambent.sandbox.isolation import probe
 from lambent.sandbox.launcher import Launcher
 from lambent.sandbox.local import ProcessSandbox
@@ -202,6 +203,9 @@ class Platform:
             blobs=blobs,
             signing_key=signing_key,
             clock=clock,
+        ).mount(endpoint)
+        MetricsPage(
+            engine=engine, sink=sink, databases=(control_file, logs_file), anonymous=config.auth_file is None
         ).mount(endpoint)
         await functions.start()
         await endpoint.start()
