@@ -63,7 +63,6 @@ def plan(
         entrypoint=argv[0],
         transport="http",
         version=_version(spec),
-        warnings=plan_parts.extension_warnings(opt),
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +22,15 @@ from lambent.core.clock import Clock
 from lambent.sandbox import failures
 from lambent.sandbox.answer import Answer
 from lambent.sandbox.event_run import EventRun
+from lambent.sandbox.extension_process import Program
 from lambent.sandbox.failures import Failure
 from lambent.sandbox.function_log import FunctionLog
+from lambent.sandbox.generation import Generation
 from lambent.sandbox.launcher import Cell, Exit, describe_exit, describe_start_error
-from lambent.sandbox.lifecycle import RuntimeState
 from lambent.sandbox.platform_lines import Outcome, Phase, PlatformLines
 from lambent.sandbox.process_memory import peak_resident_bytes
 from lambent.sandbox.protocol import EnvironmentSpec, Invocation, ShutdownReason
-from lambent.sandbox.runtime_process import Plan, RuntimeProcess
+from lambent.sandbox.runtime_process import Plan
 
 log = logging.getLogger("lambent.sandbox")
 
@@ -61,9 +62,12 @@ class ExecutionEnvironment:
         function_log: FunctionLog,
         clock: Clock,
         on_stopped: Callable[[], Awaitable[None]],
+        programs: Sequence[Program] = (),
     ) -> None:
+        """`programs` are the external extensions."""
         self._spec = spec
         self._plan = plan
+        self._programs = programs
         self._cell = cell
         self._log = function_log
         self._clock = clock
@@ -71,10 +75,12 @@ class ExecutionEnvironment:
         self._loop = asyncio.get_running_loop()
         self._lines = PlatformLines(spec, plan.version)
         self._limit_bytes = spec.memory_mb * limits.MIB
-        self._process: RuntimeProcess | None = None
+        self._generation: Generation | None = None
         self._ready: asyncio.Future[None] | None = None
         self._init_error: _InitError | None = None
         self._init_duration_ms: float | None = None  # until the first event's report has told it
+        self._phase: Phase = "init"
+        self._runtime_initialised = False
         self._run: EventRun | None = None
         self._verdict: Failure | None = None
         self._watching = False
@@ -90,7 +96,7 @@ class ExecutionEnvironment:
 
     @property
     def initialised(self) -> bool:
-        return self.alive and self._process is not None and self._process.session.state is RuntimeState.READY
+        return self.alive and self._generation is not None and self._generation.idle
 
     # Initialisation.
 
@@ -106,7 +112,7 @@ class ExecutionEnvironment:
             async with asyncio.timeout(limit_s):
                 error = await self._initialise("init")
         except TimeoutError:
-            await self._end_process()
+            await self._end("timeout")
             error = _InitError(error_type=failures.TIMED_OUT, timeout=True)
             self._init_done("init", started_s, error)
         if error is None:
@@ -114,8 +120,10 @@ class ExecutionEnvironment:
         self._log.flush()
 
     async def _initialise(self, phase: Phase) -> _InitError | None:
-        """Start the runtime and wait until it is ready or gone."""
+        """Start extensions and runtime and wait until all are ready, or gone."""
         started_s = time.monotonic()
+        self._phase = phase
+        self._runtime_initialised = False
         self._log.write(self._lines.init_start(self._clock.now(), phase))
         if self._plan.failure is not None:
             error: _InitError | None = _InitError(error_type=self._plan.failure.error_type, failure=self._plan.failure)
@@ -123,11 +131,18 @@ class ExecutionEnvironment:
             self._init_error = self._verdict = None
             self._watching = True
             self._ready = self._loop.create_future()
-            process = self._process = await RuntimeProcess.start(
-                self._cell, self._plan, self._limit_bytes, self, self._piped
+            generation = self._generation = Generation(
+                spec=self._spec,
+                plan=self._plan,
+                programs=self._programs,
+                cell=self._cell,
+                memory_limit_bytes=self._limit_bytes,
+                clock=self._clock,
+                listener=self,
             )
-            process.ended.add_done_callback(lambda ended: self._process_ended(process, ended.result()))
+            generation.ended.add_done_callback(lambda ended: self._generation_ended(generation, ended.result()))
             try:
+                await generation.start()
                 await self._ready
             finally:
                 self._ready = None
@@ -139,19 +154,25 @@ class ExecutionEnvironment:
         outcome = Outcome()
         if error is not None:
             outcome = Outcome(status="timeout" if error.timeout else "error", error_type=error.error_type)
+        now_s = self._clock.now()
         duration_ms = (time.monotonic() - started_s) * 1000
-        self._log.write(self._lines.init_done(self._clock.now(), phase, duration_ms, outcome))
+        if not self._runtime_initialised:
+            self._log.write(self._lines.init_runtime_done(now_s, phase, outcome))
+        if error is None and self._generation is not None:
+            for one in self._generation.extensions.registered:
+                self._log.write(self._lines.extension(now_s, one.name, "Ready", one.events))
+        self._log.write(self._lines.init_report(now_s, phase, duration_ms, outcome))
 
-    def _process_ended(self, process: RuntimeProcess, how: Exit) -> None:
-        """The runtime and all its last words are here."""
-        if self._process is process:
-            self._process = None
+    def _generation_ended(self, generation: Generation, how: Exit | None) -> None:
+        """All processes and their last words are here."""
+        if self._generation is generation:
+            self._generation = None
         verdict, self._verdict = self._verdict, None
         if verdict is None:
-            if how.errno:
+            if how is not None and how.errno:
                 verdict = failures.cannot_execute(self._plan.entrypoint, describe_start_error(how.errno))
             else:
-                verdict = failures.exited(describe_exit(how))
+                verdict = failures.exited("signal: killed" if how is None else describe_exit(how))
         if self._ready is not None and not self._ready.done():
             if self._init_error is None:
                 timeout = verdict.error_type == failures.TIMED_OUT
@@ -162,12 +183,12 @@ class ExecutionEnvironment:
         self._log.end_lines()
         self._log.flush()
 
-    async def _end_process(self) -> None:
-        """Kill the runtime, if there is one, and wait until it is gone."""
-        process = self._process
-        if process is not None:
-            process.kill()
-            await asyncio.wait([process.ended], timeout=_STOP_S)
+    async def _end(self, reason: ShutdownReason) -> None:
+        """End all processes, if there are any, and wait until they are gone."""
+        generation = self._generation
+        if generation is not None:
+            generation.end(reason)
+            await asyncio.wait([generation.ended], timeout=_STOP_S)
 
     # Running an event.
 
@@ -180,13 +201,13 @@ class ExecutionEnvironment:
         self._init_duration_ms = None
         self._cell.busy()
         self._log.begin_tail()
-        self._log.write(self._lines.start(self._clock.now(), invocation.request_id))
+        self._log.write(self._lines.start(self._clock.now(), invocation.request_id, invocation.trace_id))
         run.timer = self._loop.call_later(min(_TICK_S, invocation.timeout_s), self._tick, run)
         try:
-            process = self._process
-            if process is not None and process.session.state is RuntimeState.READY:
+            generation = self._generation
+            if generation is not None and generation.idle:
                 run.delivered = True
-                process.transport.deliver(invocation)
+                generation.deliver(invocation)
             else:
                 await self._reset_and_deliver(run)
             await run.first_byte
@@ -204,12 +225,12 @@ class ExecutionEnvironment:
             if run.first_byte.done():
                 return
             error = waiting.result()
-            if error is None and self._process is not None:
+            if error is None and self._generation is not None:
                 run.delivered = True
-                self._process.transport.deliver(run.invocation)
+                self._generation.deliver(run.invocation)
             elif error is not None and error.body is not None:
                 run.error(error.error_type, error.body)
-                await self._end_process()
+                await self._end("failure")
                 self._conclude()
             elif error is not None and error.failure is not None:
                 self._fail(error.failure)
@@ -217,7 +238,7 @@ class ExecutionEnvironment:
             waiting.cancel()
 
     async def _initialise_again(self) -> _InitError | None:
-        await self._end_process()
+        await self._end("failure")
         return await self._initialise("invoke")
 
     def _tick(self, run: EventRun) -> None:
@@ -236,41 +257,76 @@ class ExecutionEnvironment:
 
     def _time_out(self, run: EventRun) -> None:
         failure = failures.timed_out(run.invocation.timeout_s)
-        process = self._process
-        if process is None or (self._ready is None and not run.delivered):
-            # No runtime of this event is there yet: at most the one before it, on its way out.
+        generation = self._generation
+        if generation is None or (self._ready is None and not run.delivered):
+            # Nothing of this event is there yet: at most the processes before it, on their way out.
             self._fail(failure)
-            return
-        self._verdict = failure
-        process.kill()
+        elif not generation.ending:
+            self._verdict = failure
+            generation.end("timeout")
 
     async def _abandon(self, run: EventRun) -> None:
         """The caller is gone: end the runtime, so that no event runs on unobserved."""
         if self._run is run:
-            process = self._process
-            if process is not None:
+            generation = self._generation
+            if generation is not None:
                 self._verdict = failures.exited("signal: killed")
-                process.kill()
-                await asyncio.shield(asyncio.wait([process.ended], timeout=_STOP_S))
+                generation.end("failure")
+                await asyncio.shield(asyncio.wait([generation.ended], timeout=_STOP_S))
             if self._run is run:
                 self._fail(failures.exited("signal: killed"))
 
     # What the runtime says (session.Listener).
 
     def runtime_ready(self) -> None:
-        if self._ready is not None:
-            if not self._ready.done():
-                self._ready.set_result(None)
-            self._rest()
+        generation = self._generation
+        if generation is None:
+            return
+        if self._ready is not None and not self._runtime_initialised:
+            self._runtime_initialised = True
+            generation.extensions.close_registration()
+            self._log.write(self._lines.init_runtime_done(self._clock.now(), self._phase, Outcome()))
         elif self._run is not None and self._run.answered:
+            self._runtime_done(self._run)
+        self._settle(generation)
+
+    def extension_changed(self) -> None:
+        if self._generation is not None:
+            self._settle(self._generation)
+
+    def _settle(self, generation: Generation) -> None:
+        """The runtime or an extension waits for an event: if all do, the init or the event is over."""
+        if generation.ending or not generation.runtime_ready:
+            return
+        if self._ready is not None:
+            if generation.extensions.all_asked and not self._ready.done():
+                self._ready.set_result(None)
+                self._rest()
+        elif self._run is not None and self._run.answered and generation.extensions.idle:
             self._conclude()
 
     def runtime_init_failed(self, error_type: str, body: bytes) -> None:
         self._init_error = _InitError(error_type=error_type, body=body)
         # It is to end by itself now, after its last words; one that does not is ended.
-        process = self._process
-        if process is not None:
-            self._loop.call_later(_LAST_WORDS_S, process.kill)
+        generation = self._generation
+        if generation is not None:
+            self._loop.call_later(_LAST_WORDS_S, generation.end, "failure")
+
+    def extension_failed(self, name: str, failure: Failure) -> None:
+        if self._ready is not None:
+            self._log.write(self._lines.extension(self._clock.now(), name, "Failed", (), failure.error_type))
+        if self._verdict is None:
+            self._verdict = failure
+        if self._generation is not None:
+            self._generation.end("failure")
+
+    def extension_printed(self, name: str, data: bytes) -> None:
+        self._log.extension_printed(name, data)
+        self._flush_unless_running()
+
+    def extension_ended(self, name: str) -> None:
+        self._log.extension_ended(name)
+        self._flush_unless_running()
 
     def runtime_answered(self, content_type: str, body: bytes) -> None:
         if self._run is not None and not self._condemned():
@@ -301,7 +357,7 @@ class ExecutionEnvironment:
         self._log.record(message)
         self._flush_unless_running()
 
-    def _piped(self, data: bytes) -> None:
+    def runtime_piped(self, data: bytes) -> None:
         self._log.piped(data)
         self._flush_unless_running()
 
@@ -318,11 +374,12 @@ class ExecutionEnvironment:
         """
         if self._verdict is not None:
             return True
-        process = self._process
-        if process is None or process.session.memory_peak_bytes <= self._limit_bytes:
+        generation = self._generation
+        runtime = generation.runtime if generation is not None else None
+        if generation is None or runtime is None or runtime.session.memory_peak_bytes <= self._limit_bytes:
             return False
         self._verdict = failures.exited("signal: killed")
-        process.kill()
+        generation.end("failure")
         return True
 
     def _fail(self, failure: Failure) -> None:
@@ -338,6 +395,17 @@ class ExecutionEnvironment:
             self._log.write([failure.log_line(request_id)])
         self._conclude()
 
+    def _runtime_done(self, run: EventRun) -> None:
+        """The runtime asks for the next event, or has ended: END."""
+        run.runtime_done = True
+        self._drain()
+        self._log.end_lines()
+        self._log.write(
+            self._lines.runtime_done(
+                self._clock.now(), run.invocation.request_id, run.duration_ms, run.outcome, run.produced_bytes
+            )
+        )
+
     def _conclude(self) -> None:
         """Write END and REPORT, give the report, be free for the next event."""
         run = self._run
@@ -345,24 +413,26 @@ class ExecutionEnvironment:
         self._run = None
         if run.timer is not None:
             run.timer.cancel()
-        process = self._process
-        if process is not None:
-            process.drain()
-        self._log.end_lines()
-        memory_mb, peak_bytes = self._spec.memory_mb, self._peak_bytes()
-        report = run.report(memory_mb=memory_mb, peak_bytes=peak_bytes)
-        self._log.write(
-            self._lines.end(self._clock.now(), run.invocation.request_id, report, run.outcome, run.produced_bytes)
-        )
+        if run.runtime_done:
+            self._drain()
+        else:
+            self._runtime_done(run)
+        report = run.report(memory_mb=self._spec.memory_mb, peak_bytes=self._peak_bytes())
+        self._log.write(self._lines.report(self._clock.now(), run.invocation.request_id, report, run.outcome))
         self._log.flush()
         self._rest()
         run.conclude(msgspec.structs.replace(report, log_tail=self._log.end_tail()))
 
+    def _drain(self) -> None:
+        if self._generation is not None:
+            self._generation.drain()
+
     def _peak_bytes(self) -> int:
         """The most memory that the runtime has had: as measured, as it says itself, or as the kernel says."""
-        if self._process is None:
+        runtime = self._generation.runtime if self._generation is not None else None
+        if runtime is None:
             return self._cell.peak_bytes
-        own = self._process.session.memory_peak_bytes or peak_resident_bytes(self._cell.pid)
+        own = runtime.session.memory_peak_bytes or peak_resident_bytes(self._cell.pid)
         return max(self._cell.peak_bytes, own)
 
     def _rest(self) -> None:
@@ -372,8 +442,8 @@ class ExecutionEnvironment:
             self._cell.watch(False)
 
     def _drained(self) -> None:
-        if self._process is not None:
-            self._process.transport.resume()
+        if self._generation is not None and self._generation.runtime is not None:
+            self._generation.runtime.transport.resume()
 
     # The end.
 
@@ -384,12 +454,11 @@ class ExecutionEnvironment:
         self._stopping = self._loop.create_future()
         try:
             log.debug("environment %s of %s ends: %s", self.environment_id, self._spec.function_name, reason)
-            # No extension is registered, so AWS too kills at once.
-            await self._end_process()
+            await self._end(reason)
         finally:
             self._cell.close()
-            if self._process is not None:
-                self._process.close()
+            if self._generation is not None:
+                self._generation.close()
             self._log.end_lines()
             self._log.flush()
             try:

@@ -31,6 +31,7 @@ class EventRun:
         "init_duration_ms",
         "invocation",
         "outcome",
+        "runtime_done",
         "timer",
     )
 
@@ -44,6 +45,7 @@ class EventRun:
         self.timer: asyncio.TimerHandle | None = None
         self.outcome = Outcome()
         self.delivered = False  # the runtime has the event
+        self.runtime_done = False  # the runtime asks for the next event; extensions may still be at this one
         self.answered = False  # all of the answer is with the caller; the runtime may still be working
         self._gathered: bytearray | None = None  # a stream for a caller that wants it whole
         self._produced_bytes = 0
@@ -57,6 +59,12 @@ class EventRun:
     def left_s(self) -> float:
         """Seconds until the deadline, on the real clock; not positive when it has passed."""
         return self._started_s + self.invocation.timeout_s - time.monotonic()
+
+    @property
+    def duration_ms(self) -> float:
+        """What counts of the time until now."""
+        duration_ms = (time.monotonic() - self._started_s) * 1000
+        return min(duration_ms, self.invocation.timeout_s * 1000) if self.outcome.status == "timeout" else duration_ms
 
     def whole(self, content_type: str, body: bytes) -> None:
         """The runtime's answer."""
@@ -133,9 +141,7 @@ class EventRun:
 
     def report(self, *, memory_mb: int, peak_bytes: int) -> InvocationReport:
         """What the event cost until now, without the tail of its log."""
-        duration_ms = (time.monotonic() - self._started_s) * 1000
-        if self.outcome.status == "timeout":
-            duration_ms = min(duration_ms, self.invocation.timeout_s * 1000)
+        duration_ms = self.duration_ms
         # Since August 2025 the init of a managed runtime is billed too (AWS documentation, "Lambda pricing").
         return InvocationReport(
             duration_ms=duration_ms,

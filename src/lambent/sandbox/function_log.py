@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lambent.core import limits
 from lambent.core.clock import Clock
@@ -58,6 +58,9 @@ class FunctionLog:
         self._tail_chars = 0
         self._printed = LineSplitter()
         self._piped = LineSplitter()
+        self._extensions: dict[str, LineSplitter] = {}
+        # Hears the lines of the function and its extensions: the source ("function", "extension") and the lines.
+        self.observer: Callable[[str, Sequence[str]], None] | None = None
 
     def begin_tail(self) -> None:
         """From now on lines belong to an event's tail."""
@@ -89,6 +92,19 @@ class FunctionLog:
         """Output on descriptors 1 and 2."""
         self._write_bytes(self._piped.feed(data))
 
+    def extension_printed(self, name: str, data: bytes) -> None:
+        """Output of an external extension."""
+        splitter = self._extensions.get(name)
+        if splitter is None:
+            splitter = self._extensions[name] = LineSplitter()
+        self._write_bytes(splitter.feed(data), "extension")
+
+    def extension_ended(self, name: str) -> None:
+        """It prints no more: write what is held back for want of a line end."""
+        splitter = self._extensions.pop(name, None)
+        if splitter is not None:
+            self._write_bytes([line + b"\n" for line in splitter.flush()], "extension")
+
     def record(self, message: bytes) -> None:
         """A log record, which stays one event."""
         if not message.endswith(b"\n"):
@@ -100,9 +116,12 @@ class FunctionLog:
         for splitter in (self._printed, self._piped):
             self._write_bytes([line + b"\n" for line in splitter.flush()])
 
-    def _write_bytes(self, lines: list[bytes]) -> None:
+    def _write_bytes(self, lines: list[bytes], source: str = "function") -> None:
         if lines:
-            self.write([line.decode("utf-8", "replace") for line in lines])
+            texts = [line.decode("utf-8", "replace") for line in lines]
+            if self.observer is not None:
+                self.observer(source, texts)
+            self.write(texts)
 
     @property
     def has_pending(self) -> bool:

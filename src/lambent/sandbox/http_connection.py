@@ -7,7 +7,7 @@ place for them. One request at a time on a connection; pipelined ones are refuse
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Protocol, cast
 
@@ -37,6 +37,28 @@ class Discard:
 
     def end(self, trailers: Mapping[str, bytes]) -> None:
         return
+
+    def aborted(self) -> None:
+        return
+
+
+class WholeBody:
+    """A body of no more than `limit_bytes`, taken as a whole; `complete` gets None for one that is larger."""
+
+    def __init__(self, limit_bytes: int, complete: Callable[[bytes | None], None]) -> None:
+        self._limit_bytes = limit_bytes
+        self._complete = complete
+        self._parts: list[bytes] = []
+        self._size_bytes = 0
+
+    def data(self, data: bytes) -> bool:
+        self._size_bytes += len(data)
+        if self._size_bytes <= self._limit_bytes:
+            self._parts.append(data)
+        return True
+
+    def end(self, trailers: Mapping[str, bytes]) -> None:
+        self._complete(b"".join(self._parts) if self._size_bytes <= self._limit_bytes else None)
 
     def aborted(self) -> None:
         return

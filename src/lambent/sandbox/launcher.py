@@ -1,7 +1,8 @@
 """Starting processes: the seam that decides how an environment is isolated, and the one without namespaces.
 
 A `Launcher` opens *cells*, the place where one environment's processes live: its runtime and its extensions, known by
-name, and whatever they start; one set of them after the other. What lies behind a cell (a supervised process tree here; namespaces and cgroups in another launcher) no other module knows.
+name, and whatever they start; one generation of them after the other. What lies behind a cell (a supervised process
+tree here; namespaces and cgroups in another launcher) no other module knows.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _OBEY_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to run, and its name in the cell. `output` becomes descriptors 1 and 2, `channel` descriptor 3 if there is one."""
+    """What to run under which name. `output` becomes descriptors 1 and 2, `channel` descriptor 3 (or there is none)."""
 
     argv: Sequence[str]
     environment: Mapping[str, str]

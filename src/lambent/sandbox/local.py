@@ -20,6 +20,7 @@ from lambent.core.clock import Clock
 from lambent.core.log_events import LogSink
 from lambent.core.operations import Scope
 from lambent.sandbox.environment import ExecutionEnvironment
+from lambent.sandbox.extension_process import find_programs
 from lambent.sandbox.function_log import FunctionLog
 from lambent.sandbox.interpreters import Interpreters, RuntimeRow
 from lambent.sandbox.launcher import CellRequest, Launcher, ProcessLauncher
@@ -110,6 +111,7 @@ class ProcessSandbox:
                 stream=spec.log_stream,
             ),
             clock=self._clock,
+            programs=find_programs(opt, inside=plan.root is not None),
             on_stopped=lambda: self._forget(spec.environment_id, home),
         )
         self._environments[spec.environment_id] = environment

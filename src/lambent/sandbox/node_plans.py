@@ -37,7 +37,7 @@ def plan(
         {"_LAMBENT_COMPILE_CACHE": str(compiled), "_LAMBENT_LAYERS": "1" if layers else "0"},
     )
     argv = [interpreter.path, *_memory_flags(spec, environment), str(NODE_RUNTIME / "bootstrap.js")]
-    warnings = plan_parts.extension_warnings(opt)
+    warnings: tuple[str, ...] = ()
     if interpreter.version[0] != major:
         warnings += (plan_parts.nearest_warning(spec.runtime, "Node.js", interpreter),)
     argv = plan_parts.wrapped(argv, environment, task_root, opt)

@@ -51,7 +51,6 @@ def bootstrap(
         transport="http",
         version=version,
         failure=failure,
-        warnings=extension_warnings(opt),
     )
 
 
@@ -79,10 +78,3 @@ def nearest_warning(runtime: str, language: str, interpreter: Interpreter) -> st
         f"[WARN] lambent: {runtime} is not installed on this machine; this function runs on {language} "
         f"{interpreter.text}\n"
     )
-
-
-def extension_warnings(opt: Path | None) -> tuple[str, ...]:
-    """For the function's log, when a layer has what is not done yet."""
-    if opt is not None and (opt / "extensions").is_dir():
-        return ("[WARN] lambent: a layer brings Lambda extensions, which this release does not start\n",)
-    return ()

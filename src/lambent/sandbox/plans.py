@@ -110,6 +110,8 @@ def compile_runtime(interpreter: Interpreter, cache: Path) -> Path:
             check=True,
             capture_output=True,
         )
+        for path in (partial, *partial.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)  # whatever the umask: environments run as another user
         try:
             partial.rename(folder)
         except OSError:
@@ -136,7 +138,7 @@ def _python(
         variables.reserved(spec, task_root=task_root, runtime_dir=runtime_dir, tmp=tmp),
         {"_LAMBENT_OPT": str(opt)} if opt else {},
     )
-    warnings = plan_parts.extension_warnings(opt)
+    warnings: tuple[str, ...] = ()
     wanted = python_minor(spec.runtime)
     if interpreter.version[1] != wanted:
         warnings += (plan_parts.nearest_warning(spec.runtime, "Python", interpreter),)

@@ -6,6 +6,7 @@ with the log level of each ("System log level event mapping").
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -14,6 +15,8 @@ import msgspec
 
 from lambent.sandbox.protocol import EnvironmentSpec, InvocationReport
 
+# Hears an event: the time in seconds since the epoch, its type, its record.
+PlatformObserver = Callable[[float, str, dict[str, Any]], None]
 Phase = Literal["init", "invoke"]
 Status = Literal["success", "error", "failure", "timeout"]
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARN": 30}
@@ -33,21 +36,25 @@ class Outcome:
 
 
 class PlatformLines:
-    """Writes the platform's lines of one environment; each method gives them with their line ends, or nothing."""
+    """Tells what happens in one environment; each method gives the lines for its log with their line ends, or none.
+
+    `observer` hears every event of the Telemetry API, whatever the log's format and level.
+    """
 
     def __init__(self, spec: EnvironmentSpec, runtime_version: str) -> None:
         self._spec = spec
         self._runtime_version = runtime_version
         self._json = spec.log_format == "JSON"
         self._threshold = _LEVELS.get(spec.system_log_level or "INFO", 20)
+        self.observer: PlatformObserver | None = None
+
+    @property
+    def _text_only(self) -> bool:
+        """Whether nobody wants the event itself."""
+        return not self._json and self.observer is None
 
     def init_start(self, now_s: float, phase: Phase) -> list[str]:
         spec = self._spec
-        if not self._json:
-            line = f"INIT_START Runtime Version: {self._runtime_version}"
-            if spec.runtime_version_arn:
-                line += f"\tRuntime Version ARN: {spec.runtime_version_arn}"
-            return [line + "\n"]
         record = {
             "initializationType": spec.initialization_type,
             "phase": phase,
@@ -58,37 +65,65 @@ class PlatformLines:
             "instanceId": spec.environment_id,
             "instanceMaxMemory": spec.memory_mb * 1024 * 1024,
         }
-        return self._event(now_s, "initStart", record, "INFO")
+        text = f"INIT_START Runtime Version: {self._runtime_version}"
+        if spec.runtime_version_arn:
+            text += f"\tRuntime Version ARN: {spec.runtime_version_arn}"
+        return self._tell(now_s, "initStart", record, "INFO", text)
 
-    def init_done(self, now_s: float, phase: Phase, duration_ms: float, outcome: Outcome) -> list[str]:
-        """Text has a line for a failed init only."""
-        failed = outcome.status != "success"
-        if not self._json:
-            if not failed:
-                return []
-            line = f"INIT_REPORT Init Duration: {duration_ms:.2f} ms\tPhase: {phase}\tStatus: {outcome.status}"
+    def init_runtime_done(self, now_s: float, phase: Phase, outcome: Outcome) -> list[str]:
+        """The runtime is initialised, or failed to be. Text does not say so."""
+        level = "WARN" if outcome.status != "success" else "DEBUG"
+        return self._tell(now_s, "initRuntimeDone", self._init_record(phase, outcome), level)
+
+    def init_report(self, now_s: float, phase: Phase, duration_ms: float, outcome: Outcome) -> list[str]:
+        """The init is over. Text has a line for a failed one only."""
+        text = ""
+        if outcome.status != "success":
+            text = f"INIT_REPORT Init Duration: {duration_ms:.2f} ms\tPhase: {phase}\tStatus: {outcome.status}"
             if outcome.error_type and outcome.status != "timeout":
-                line += f"\tError Type: {outcome.error_type}"
-            return [line + "\n"]
-        done: dict[str, Any] = {
+                text += f"\tError Type: {outcome.error_type}"
+        level = "WARN" if outcome.status != "success" else "DEBUG"
+        if self._spec.initialization_type != "on-demand":
+            level = "INFO"
+        record = self._init_record(phase, outcome) | {"metrics": {"durationMs": round(duration_ms, 3)}}
+        return self._tell(now_s, "initReport", record, level, text)
+
+    def _init_record(self, phase: Phase, outcome: Outcome) -> dict[str, Any]:
+        record: dict[str, Any] = {
             "initializationType": self._spec.initialization_type,
             "phase": phase,
             "status": outcome.status,
         }
-        if outcome.error_type:
-            done["errorType"] = outcome.error_type
-        level = "WARN" if failed else "DEBUG"
-        report = {**done, "metrics": {"durationMs": round(duration_ms, 3)}}
-        report_level = "INFO" if self._spec.initialization_type != "on-demand" else level
-        return self._event(now_s, "initRuntimeDone", done, level) + self._event(
-            now_s, "initReport", report, report_level
-        )
+        return record | ({"errorType": outcome.error_type} if outcome.error_type else {})
 
-    def start(self, now_s: float, request_id: str) -> list[str]:
+    def extension(
+        self, now_s: float, name: str, state: str, events: Sequence[str], error_type: str | None = None
+    ) -> list[str]:
+        """What became of an extension in the init."""
+        text = f"EXTENSION\tName: {name}\tState: {state}\tEvents: [{','.join(events)}]"
+        record: dict[str, Any] = {"name": name, "state": state, "events": list(events)}
+        if error_type:
+            text += f"\tError Type: {error_type}"
+            record["errorType"] = error_type
+        return self._tell(now_s, "extension", record, "INFO", text)
+
+    def subscription(self, now_s: float, name: str, types: Sequence[str], *, logs_api: bool = False) -> list[str]:
+        """An extension has subscribed to the Telemetry API, or to the older Logs API."""
+        shown = ", ".join(kind.capitalize() for kind in types)
+        text = f"{'LOGS' if logs_api else 'TELEMETRY'}\tName: {name}\tState: Subscribed\tTypes: [{shown}]"
+        record = {"name": name, "state": "Subscribed", "types": list(types)}
+        kind = "logsSubscription" if logs_api else "telemetrySubscription"
+        return self._tell(now_s, kind, record, "INFO", text)
+
+    def start(self, now_s: float, request_id: str, trace_id: str = "") -> list[str]:
         version = self._spec.function_version
-        if not self._json:
-            return [f"START RequestId: {request_id} Version: {version}\n"]
-        return self._event(now_s, "start", {"requestId": request_id, "version": version}, "INFO")
+        text = f"START RequestId: {request_id} Version: {version}"
+        if self._text_only:
+            return [text + "\n"]
+        record: dict[str, Any] = {"requestId": request_id, "version": version}
+        if trace_id:
+            record["tracing"] = {"type": "X-Amzn-Trace-Id", "value": trace_id}
+        return self._tell(now_s, "start", record, "INFO", text)
 
     def timed_out(self, now_s: float, request_id: str, timeout_s: float) -> list[str]:
         """JSON says it in the report's status."""
@@ -96,20 +131,26 @@ class PlatformLines:
             return []
         return [f"{timestamp(now_s)} {request_id} Task timed out after {timeout_s:.2f} seconds\n\n"]
 
-    def end(
-        self, now_s: float, request_id: str, report: InvocationReport, outcome: Outcome, produced_bytes: int
+    def runtime_done(
+        self, now_s: float, request_id: str, duration_ms: float, outcome: Outcome, produced_bytes: int
     ) -> list[str]:
-        """END and REPORT."""
-        if not self._json:
-            return [f"END RequestId: {request_id}\n", _report_line(request_id, report, outcome)]
-        failed = outcome.status != "success"
-        error = {"errorType": outcome.error_type} if outcome.error_type else {}
-        done = {
+        """The runtime is done with an event, or will never be: END. Extensions may still be at it."""
+        text = f"END RequestId: {request_id}"
+        if self._text_only:
+            return [text + "\n"]
+        record = {
             "requestId": request_id,
             "status": outcome.status,
-            **error,
-            "metrics": {"durationMs": round(report.duration_ms, 3), "producedBytes": produced_bytes},
+            **({"errorType": outcome.error_type} if outcome.error_type else {}),
+            "metrics": {"durationMs": round(duration_ms, 3), "producedBytes": produced_bytes},
         }
+        return self._tell(now_s, "runtimeDone", record, "WARN" if outcome.status != "success" else "DEBUG", text)
+
+    def report(self, now_s: float, request_id: str, report: InvocationReport, outcome: Outcome) -> list[str]:
+        """All are done with an event: REPORT."""
+        text = _report_line(request_id, report, outcome)
+        if self._text_only:
+            return [text + "\n"]
         metrics: dict[str, Any] = {
             "durationMs": round(report.duration_ms, 3),
             "billedDurationMs": report.billed_duration_ms,
@@ -118,16 +159,26 @@ class PlatformLines:
         }
         if report.init_duration_ms is not None:
             metrics["initDurationMs"] = round(report.init_duration_ms, 3)
-        summary = {"requestId": request_id, "status": outcome.status, **error, "metrics": metrics}
-        return self._event(now_s, "runtimeDone", done, "WARN" if failed else "DEBUG") + self._event(
-            now_s, "report", summary, "WARN" if failed else "INFO"
-        )
+        record = {
+            "requestId": request_id,
+            "status": outcome.status,
+            **({"errorType": outcome.error_type} if outcome.error_type else {}),
+            "metrics": metrics,
+        }
+        return self._tell(now_s, "report", record, "WARN" if outcome.status != "success" else "INFO", text)
 
-    def _event(self, now_s: float, kind: str, record: dict[str, Any], level: str) -> list[str]:
+    def _tell(self, now_s: float, kind: str, record: dict[str, Any], level: str, text: str = "") -> list[str]:
+        """One event, as a line of the log's format; `text` is empty where text has none."""
+        if self.observer is not None:
+            self.observer(now_s, f"platform.{kind}", record)
+        if not self._json:
+            return [text + "\n"] if text else []
         if _LEVELS[level] < self._threshold:
             return []
-        event = {"time": timestamp(now_s), "type": f"platform.{kind}", "record": record}
-        return [msgspec.json.encode(event).decode() + "\n"]
+        return [
+            msgspec.json.encode({"time": timestamp(now_s), "type": f"platform.{kind}", "record": record}).decode()
+            + "\n"
+        ]
 
 
 def _report_line(request_id: str, report: InvocationReport, outcome: Outcome) -> str:
@@ -143,4 +194,4 @@ def _report_line(request_id: str, report: InvocationReport, outcome: Outcome) ->
         line += "Status: timeout"
     elif outcome.status == "failure":
         line += f"Status: error\tError Type: {outcome.error_type}"
-    return line + "\n"
+    return line

@@ -1,8 +1,7 @@
 """The public Runtime API, 2018-06-01, for custom runtimes and official runtime clients.
 
 AWS documentation, "Using the Lambda runtime API for custom runtimes"; statuses and error texts are those of AWS's own
-server. Each environment has a listener of its own on loopback: who connects to it is its runtime. (Without network
-namespaces any process of the machine could; the sandbox closes that.)
+server.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import asyncio
 import base64
 import binascii
 import re
-import socket
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -42,31 +40,16 @@ def error_type(reported: str) -> str:
 
 
 class RuntimeApi:
-    """Implements `session.Transport` as a server that the runtime polls."""
+    """Implements `session.Transport` as a service of an `ApiServer` that the runtime polls."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._server: asyncio.Server | None = None
         self._connections: set[HttpConnection] = set()
         self._polls: list[HttpConnection] = []
         self._undelivered: Invocation | None = None
         self._current: Invocation | None = None
         self._streaming: HttpConnection | None = None
         self._all_closed: asyncio.Future[None] | None = None
-        self.address = ""
-
-    @classmethod
-    async def open(cls, session: Session, listener: socket.socket | None = None) -> RuntimeApi:
-        """Listen on `listener`, or on a free loopback port; `address` is what AWS_LAMBDA_RUNTIME_API holds."""
-        api = cls(session)
-        loop = asyncio.get_running_loop()
-        if listener is None:
-            api._server = await loop.create_server(lambda: HttpConnection(api), "127.0.0.1", 0)
-        else:
-            api._server = await loop.create_server(lambda: HttpConnection(api), sock=listener)
-        host, port = api._server.sockets[0].getsockname()
-        api.address = f"{host}:{port}"
-        return api
 
     # session.Transport
 
@@ -88,9 +71,6 @@ class RuntimeApi:
             await self._all_closed
 
     def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
         for connection in list(self._connections):
             connection.abort()
 
@@ -118,11 +98,6 @@ class RuntimeApi:
             return self._init_error(connection, request)
         if method == "GET" and path in ("/ping", _BASE + "/ping"):
             connection.respond(200, b"pong", "text/plain")
-        elif path in ("/2022-07-01/telemetry", "/2020-08-15/logs"):
-            api = "Telemetry" if "telemetry" in path else "Logs"
-            _refuse(connection, 202, f"{api}.NotSupported", f"{api} API is not supported")
-        elif path.startswith("/2020-01-01/extension"):
-            _refuse(connection, 404, "Extension.NotSupported", "Extensions API is not supported")
         else:
             connection.respond(404, b"404 page not found\n", "text/plain; charset=utf-8")
         return Discard()

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from lambent.sandbox import framed, runtime_api
+from lambent.sandbox.api_server import ApiServer
 from lambent.sandbox.failures import Failure
 from lambent.sandbox.framed import FramedTransport
 from lambent.sandbox.launcher import Cell, Command, Exit, Root
 from lambent.sandbox.launcher_process import CHANNEL_FD
+from lambent.sandbox.output_pipe import OutputPipe
 from lambent.sandbox.runtime_api import RuntimeApi
 from lambent.sandbox.session import Listener, Session, Transport
 
-_READ_BYTES = 65536
-# All processes have ended by the time this is waited for; only what is in the kernel's buffers is still to come.
+# The runtime has ended by the time this is waited for; only what is in the kernel's buffers is still to come.
 _DRAIN_S = 1.0
 
 
@@ -48,30 +48,35 @@ class RuntimeProcess:
 
     def __init__(self, cell: Cell, session: Session, on_piped: Callable[[bytes], None]) -> None:
         self.session = session
+        self.exited = False  # `ended` follows when its last words are here
         self._cell = cell
-        self._on_piped = on_piped
         self._transport: Transport | None = None
         self._loop = asyncio.get_running_loop()
-        self._output = -1
-        self._read_due: asyncio.Handle | None = None
+        self._output = OutputPipe(on_piped)
         self.ended: asyncio.Future[Exit] = self._loop.create_future()
 
     @classmethod
     async def start(
-        cls, cell: Cell, plan: Plan, memory_limit_bytes: int, listener: Listener, on_piped: Callable[[bytes], None]
+        cls,
+        cell: Cell,
+        plan: Plan,
+        memory_limit_bytes: int,
+        api: ApiServer,
+        listener: Listener,
+        on_piped: Callable[[bytes], None],
     ) -> RuntimeProcess:
         """Start the runtime; what it says goes to `listener`, what is written to its descriptors to `on_piped`."""
         process = cls(cell, Session(listener), on_piped)
         try:
-            await process._start(plan, memory_limit_bytes)
+            await process._start(plan, memory_limit_bytes, api)
         except BaseException:
             process.close()
             raise
         return process
 
-    async def _start(self, plan: Plan, memory_limit_bytes: int) -> None:
+    async def _start(self, plan: Plan, memory_limit_bytes: int, api: ApiServer) -> None:
         with contextlib.ExitStack() as stack:
-            environment = dict(plan.environment)
+            environment = {**plan.environment, runtime_api.ADDRESS_VARIABLE: api.address}
             channel: int | None = None
             if plan.transport == "framed":
                 ours, theirs = socket.socketpair()
@@ -81,64 +86,33 @@ class RuntimeProcess:
                 channel = theirs.fileno()
                 environment[framed.CHANNEL_VARIABLE] = str(CHANNEL_FD)
             else:
-                api = await RuntimeApi.open(self.session, self._cell.runtime_api)
-                self._transport = api
-                environment[runtime_api.ADDRESS_VARIABLE] = api.address
-            self._output, write_end = os.pipe2(os.O_CLOEXEC)
-            stack.callback(os.close, write_end)
-            os.set_blocking(self._output, False)
-            self._loop.add_reader(self._output, self._readable)
+                runtime = RuntimeApi(self.session)
+                self._transport = runtime
+                api.serve({}, default=runtime)
             self._cell.start(
                 Command(
                     argv=plan.argv,
                     environment=environment,
                     folder=plan.folder,
                     memory_limit_bytes=memory_limit_bytes,
-                    output=write_end,
+                    output=self._output.write_end,
                     channel=channel,
                 ),
                 self._exited,
             )
+            self._output.close_write_end()
 
     @property
     def transport(self) -> Transport:
         assert self._transport is not None
         return self._transport
 
-    def kill(self) -> None:
-        """End it; `ended` tells when that has happened."""
-        if not self.ended.done():
-            self._cell.kill()
-
-    def _readable(self) -> None:
-        # Frames that are ready in the same turn of the loop were sent first as a rule: let them be handled first.
-        if self._read_due is None:
-            self._read_due = self._loop.call_soon(self.drain)
-
     def drain(self) -> None:
         """Take in what is in the pipe now."""
-        if self._read_due is not None:
-            self._read_due.cancel()
-            self._read_due = None
-        while self._output >= 0:
-            try:
-                data = os.read(self._output, _READ_BYTES)
-            except BlockingIOError:
-                return
-            if not data:
-                self._close_output()
-                return
-            self._on_piped(data)
-            if len(data) < _READ_BYTES:
-                return
-
-    def _close_output(self) -> None:
-        if self._output >= 0:
-            self._loop.remove_reader(self._output)
-            os.close(self._output)
-            self._output = -1
+        self._output.drain()
 
     def _exited(self, how: Exit) -> None:
+        self.exited = True
         # The task is kept alive by the future that it resolves.
         task = self._loop.create_task(self._wind_down(how))
         self.ended.add_done_callback(lambda _: task)
@@ -149,7 +123,7 @@ class RuntimeProcess:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_DRAIN_S):
                     await self.transport.wait_closed()
-            self.drain()
+            self._output.drain()
         finally:
             self.session.exited()
             self.close()
@@ -158,9 +132,6 @@ class RuntimeProcess:
 
     def close(self) -> None:
         """Give up descriptors and sockets. Idempotent."""
-        self._close_output()
-        if self._read_due is not None:
-            self._read_due.cancel()
-            self._read_due = None
+        self._output.close()
         if self._transport is not None:
             self._transport.close()

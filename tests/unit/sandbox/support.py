@@ -50,13 +50,13 @@ class Code:
         return self.root / sha256
 
     def add(self, name: str, files: dict[str, str | bytes]) -> Path:
-        """Make a package; a file named `bootstrap` or below `bin` is made executable."""
+        """Make a package; a file named `bootstrap` or in `bin` or `extensions` is made executable."""
         folder = self.root / name
         for path, content in files.items():
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content.encode() if isinstance(content, str) else content)
-            if target.name == "bootstrap" or target.parent.name == "bin":
+            if target.name == "bootstrap" or target.parent.name in ("bin", "extensions"):
                 target.chmod(0o755)
         folder.mkdir(parents=True, exist_ok=True)
         return folder

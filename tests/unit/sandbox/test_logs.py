@@ -84,6 +84,15 @@ def lines(**options: Any) -> PlatformLines:
     return PlatformLines(EnvironmentSpec(**{**values, **options}), "python:3.13.0")
 
 
+def end_lines(of: PlatformLines, outcome: Outcome, produced_bytes: int = 0) -> list[str]:
+    done = of.runtime_done(NOW_S, "id", REPORT.duration_ms, outcome, produced_bytes)
+    return done + of.report(NOW_S, "id", REPORT, outcome)
+
+
+def init_lines(of: PlatformLines, duration_ms: float, outcome: Outcome) -> list[str]:
+    return of.init_runtime_done(NOW_S, "init", outcome) + of.init_report(NOW_S, "init", duration_ms, outcome)
+
+
 REPORT = InvocationReport(
     duration_ms=3.014, billed_duration_ms=4, memory_mb=128, max_memory_used_mb=36, init_duration_ms=110.1
 )
@@ -96,8 +105,8 @@ def test_text_lines() -> None:
         "INIT_START Runtime Version: python:3.13.0\tRuntime Version ARN: arn:aws:lambda:r::runtime:0\n"
     ]
     assert text.start(NOW_S, "id") == ["START RequestId: id Version: 3\n"]
-    assert text.init_done(NOW_S, "init", 5, Outcome()) == []
-    assert text.init_done(NOW_S, "init", 10008.531, Outcome(status="timeout", error_type="Sandbox.Timedout")) == [
+    assert init_lines(text, 5, Outcome()) == []
+    assert init_lines(text, 10008.531, Outcome(status="timeout", error_type="Sandbox.Timedout")) == [
         "INIT_REPORT Init Duration: 10008.53 ms\tPhase: init\tStatus: timeout\n"
     ]
     assert text.timed_out(NOW_S, "id", 3) == ["2025-11-24T23:08:41.123Z id Task timed out after 3.00 seconds\n\n"]
@@ -110,7 +119,7 @@ def test_text_lines() -> None:
         Outcome(status="timeout", error_type="Sandbox.Timedout"): "Status: timeout\n",
         Outcome(status="failure", error_type="Runtime.ExitError"): "Status: error\tError Type: Runtime.ExitError\n",
     }.items():
-        assert text.end(NOW_S, "id", REPORT, outcome, 0) == [
+        assert end_lines(text, outcome) == [
             "END RequestId: id\n",
             head + "Init Duration: 110.10 ms\t" + rest,
         ]
@@ -118,9 +127,7 @@ def test_text_lines() -> None:
 
 def test_json_lines() -> None:
     json = lines(log_format="JSON", system_log_level="DEBUG")
-    done, report = map(
-        msgspec.json.decode, json.end(NOW_S, "id", REPORT, Outcome(status="error", error_type="ValueError"), 17)
-    )
+    done, report = map(msgspec.json.decode, end_lines(json, Outcome(status="error", error_type="ValueError"), 17))
     assert done == {
         "time": "2025-11-24T23:08:41.123Z",
         "type": "platform.runtimeDone",
@@ -145,9 +152,9 @@ def test_json_lines() -> None:
 
 @pytest.mark.parametrize(("level", "count"), [("DEBUG", 2), ("INFO", 1), ("WARN", 0)])
 def test_system_log_level(level: str, count: int) -> None:
-    assert len(lines(log_format="JSON", system_log_level=level).end(NOW_S, "id", REPORT, Outcome(), 0)) == count
+    assert len(end_lines(lines(log_format="JSON", system_log_level=level), Outcome())) == count
     failed = Outcome(status="failure", error_type="Runtime.ExitError")
-    assert len(lines(log_format="JSON", system_log_level=level).end(NOW_S, "id", REPORT, failed, 0)) == 2
+    assert len(end_lines(lines(log_format="JSON", system_log_level=level), failed)) == 2
 
 
 def test_timestamp() -> None:

@@ -239,8 +239,8 @@ async def test_many_environments_at_once(bench: Bench) -> None:
     assert len({pid for _, pid in answers}) == 20
     before = len(os.listdir("/proc/self/fd"))
     await asyncio.gather(*(environment.stop("spindown") for environment in environments))
-    # Three descriptors of each: supervisor, channel, output.
-    assert before - len(os.listdir("/proc/self/fd")) == 20 * 3
+    # Four descriptors of each: supervisor, channel, output, the listener of the APIs.
+    assert before - len(os.listdir("/proc/self/fd")) == 20 * 4
     with contextlib.suppress(psutil.NoSuchProcess):
         await wait_until(lambda: _children_of_launchers(bench) == 0)
 
@@ -263,7 +263,7 @@ async def test_what_an_event_leaves_running_is_watched(bench: Bench, monkeypatch
     )
     environment = await bench.start(source)
     _, pid = await ask(environment)
-    await wait_until(lambda: environment._process is None)
+    await wait_until(lambda: not environment.initialised)
     assert not alive(pid)
     error, again = await ask(environment)
     assert (error, again != pid) == (None, True)
