@@ -24,7 +24,6 @@ from lambent.logs.errors import InvalidParameter
 from lambent.logs.groups import LogGroup
 from lambent.logs.merge import Position, Selection
 from lambent.logs.model import LogRecord
-from lambent.logs.patterns import Matcher
 from lambent.storage.database import Transaction
 
 _LIST: Final = "FilterLogEvents"
@@ -85,23 +84,19 @@ class _FilterLogEvents:
             after, before = (max(after, at), before) if forward else (after, min(before, at))
         elif not forward and params.get("startTime", 0) < _BACKWARDS_SINCE_MS:
             raise InvalidParameter("startFromHead can be false only with a startTime on or after January 1, 2024.")
-        selection = Selection(group.id, stream_id, after, before, None if stream_id else wanted)
-        records, more = await self._page(selection, matches, forward, params.get("limit", PAGE_EVENTS))
+        selection = Selection(group.id, stream_id, after, before, None if stream_id else wanted, matches)
+        records, more = await self._page(selection, forward, params.get("limit", PAGE_EVENTS))
         output: dict[str, Any] = {"events": [_describe(record) for record in records], "searchedLogStreams": []}
         if more is not None:
             output["nextToken"] = encode_marker(_LIST, f"{'f' if forward else 'b'}{positions.encode(more)}")
         return output
 
-    async def _page(
-        self, selection: Selection, matches: Matcher | None, forward: bool, limit: int
-    ) -> tuple[list[LogRecord], Position | None]:
+    async def _page(self, selection: Selection, forward: bool, limit: int) -> tuple[list[LogRecord], Position | None]:
         """The page's events, and from where the next page goes on; None at the end."""
         size, page = PageSize(limit), list[LogRecord]()
         start = selection.after if forward else selection.before
         async for batch in merge.read(self._parts.database, selection, forward=forward):
             for record in batch.records:
-                if matches is not None and matches(record.message) is None:
-                    continue
                 if not size.takes(record):
                     return page, merge.position(page[-1])
                 page.append(record)
