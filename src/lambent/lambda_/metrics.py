@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from lambent.core.arns import Arn
@@ -30,22 +30,34 @@ class LambdaMetrics:
         """The samples of what happened since the last call."""
         at_s = self._clock.now()
         samples: list[MetricSample] = []
-        running: dict[Scope, int] = {}
+        totals: dict[Scope, list[FunctionActivity]] = {}
         for activity in self._activity.take():
             arn = Arn.parse(activity.function_arn)
             scope = Scope(account=arn.account, region=arn.region)
-            samples += _events(scope, (), activity, at_s)
-            dimensions = (("FunctionName", arn.resource.removeprefix("function:")),)
-            samples += _events(scope, dimensions, activity, at_s)
-            if activity.peak_concurrency:
-                samples.append(_concurrency(scope, dimensions, activity.peak_concurrency, at_s))
-                running[scope] = running.get(scope, 0) + activity.peak_concurrency
-        # Peaks of functions need not coincide: the sum is what may have run at most within the few seconds of a look.
-        samples += [_concurrency(scope, (), peak, at_s) for scope, peak in running.items()]
+            totals.setdefault(scope, []).append(activity)
+            samples += _samples(scope, (("FunctionName", arn.resource.removeprefix("function:")),), activity, at_s)
+        for scope, activities in totals.items():
+            # Peaks of functions need not coincide: their sum is what may have run at most within this look.
+            samples += _samples(scope, (), _together(activities), at_s)
         return samples
 
 
-def _events(scope: Scope, dimensions: Dimensions, activity: FunctionActivity, at_s: float) -> Iterable[MetricSample]:
+def _together(activities: Sequence[FunctionActivity]) -> FunctionActivity:
+    return FunctionActivity(
+        function_arn="",
+        invocations=sum(each.invocations for each in activities),
+        errors=sum(each.errors for each in activities),
+        throttles=sum(each.throttles for each in activities),
+        durations=tuple(pair for each in activities for pair in each.durations),
+        duration_count=sum(each.duration_count for each in activities),
+        duration_sum_ms=sum(each.duration_sum_ms for each in activities),
+        shortest_ms=min(each.shortest_ms for each in activities),
+        longest_ms=max(each.longest_ms for each in activities),
+        peak_concurrency=sum(each.peak_concurrency for each in activities),
+    )
+
+
+def _samples(scope: Scope, dimensions: Dimensions, activity: FunctionActivity, at_s: float) -> Iterable[MetricSample]:
     # Each event is one observation of Invocations (1) and one of Errors and Throttles (1 or 0): averages are rates.
     asked = activity.invocations + activity.throttles
     for name, happened, observed in (
@@ -81,15 +93,13 @@ def _events(scope: Scope, dimensions: Dimensions, activity: FunctionActivity, at
             maximum=activity.longest_ms,
             values=activity.durations,
         )
-
-
-def _concurrency(scope: Scope, dimensions: Dimensions, peak: int, at_s: float) -> MetricSample:
-    return single(
-        scope=scope,
-        namespace=NAMESPACE,
-        name="ConcurrentExecutions",
-        dimensions=dimensions,
-        unit="Count",
-        at_s=at_s,
-        value=peak,
-    )
+    if activity.peak_concurrency:
+        yield single(
+            scope=scope,
+            namespace=NAMESPACE,
+            name="ConcurrentExecutions",
+            dimensions=dimensions,
+            unit="Count",
+            at_s=at_s,
+            value=activity.peak_concurrency,
+        )
