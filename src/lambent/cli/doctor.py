@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -25,10 +26,19 @@ def doctor(
     ] = DEFAULT_DATA,
 ) -> None:
     """Say what this machine can do for functions, and how to get what it lacks (exit code 1 when nothing can run)."""
-    findings = probes.all_findings(data.expanduser().absolute())
+    findings = [*probes.all_findings(data.expanduser().absolute()), _sandbox()]
     typer.echo(render(findings), nl=False)
     if any(finding.state == "missing" for finding in findings):
         raise typer.Exit(1)
+
+
+def _sandbox() -> Finding:
+    """Builds one, as the server would."""
+    from lambent.platform import sandbox_ability
+
+    ability = asyncio.run(sandbox_ability())
+    lack = ability.lack
+    return probes.sandbox(lack.what if lack else "", lack.fix if lack else "", ability.limits)
 
 
 def render(findings: Sequence[Finding]) -> str:

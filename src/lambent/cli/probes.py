@@ -46,7 +46,6 @@ def all_findings(data: Path) -> list[Finding]:
         pythons(find_pythons()),
         namespaces({name: _can_unshare(flag) for name, flag in _NAMESPACES.items()}),
         cgroups(find_controllers(Path("/proc/self/mountinfo"), Path("/proc/self/cgroup"))),
-        network(),
         compiler(),
         node(),
         gpus(),
@@ -196,18 +195,20 @@ def cgroups(found: Mapping[str, Controller]) -> Finding:
     return Finding(what="cgroups", state="limited", detail=detail, fix=fix)
 
 
-def network() -> Finding:
-    """Whether isolated functions can reach the outside."""
-    if os.geteuid() == 0 and shutil.which("ip"):
-        return Finding(what="egress", state="ok", detail="root with iproute2")
-    tool = shutil.which("pasta") or shutil.which("slirp4netns")
-    if tool:
-        return Finding(what="egress", state="ok", detail=tool)
+def sandbox(lack: str, fix: str, limits: Mapping[str, int]) -> Finding:
+    """Whether functions can be sandboxed: `lack` is what stands in the way, or empty."""
+    if lack:
+        return Finding(
+            what="sandbox", state="limited", detail=lack, fix=f"{fix}; or the weaker lambent up --isolation process"
+        )
+    missing = [name for name in ("memory", "cpu", "pids") if name not in limits]
+    if not missing:
+        return Finding(what="sandbox", state="ok", detail="every function behind walls, limited by the kernel")
     return Finding(
-        what="egress",
+        what="sandbox",
         state="limited",
-        detail="isolated functions would have no way out",
-        fix="install passt (Debian: apt-get install passt)" if os.geteuid() else "install iproute2, or passt",
+        detail=f"works; without cgroups for {', '.join(missing)}: memory is watched, processes are limited by user",
+        fix="mount these controllers where the server may make groups",
     )
 
 

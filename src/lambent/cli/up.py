@@ -51,7 +51,9 @@ def up(
             help="Folder that holds all state.",
         ),
     ] = DEFAULT_DATA,
-    isolation: Annotated[Isolation, typer.Option(help="How functions are kept apart.")] = Isolation.process,
+    isolation: Annotated[
+        Isolation, typer.Option(help="How functions are kept apart; process is the weaker way, without walls.")
+    ] = Isolation.sandbox,
     egress: Annotated[
         Egress, typer.Option(help="Whether sandboxed functions may connect to the outside; never to this machine.")
     ] = Egress.on,

@@ -1,8 +1,9 @@
 """Layers as one folder: what a function finds at /opt.
 
 Layers are merged in order, a later one over an earlier one (AWS documentation, "Adding layers to functions"). Without
-mounts the merged folder is a farm of links somewhere on the machine: Python's path, PATH and LD_LIBRARY_PATH lead
-there, but *the absolute path /opt itself does not exist* in process mode. The sandbox mounts it.
+mounts the merged folder is a farm of hard links somewhere on the machine: Python's path, PATH and LD_LIBRARY_PATH lead
+there, but *the absolute path /opt itself does not exist* in process mode. The sandbox mounts it, which is why the links
+are hard ones: symbolic links would lead out of it.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from lambent.core import ids
 
 
 def merge_layers(layers: Sequence[Path], target: Path) -> None:
-    """Make `target` a folder of links to the files of all `layers`. Blocks; atomic: `target` appears complete."""
+    """Make `target` a folder of hard links to the files of all `layers`. Blocks; atomic: `target` appears complete."""
     if target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.{ids.new_hex()}")
     partial.mkdir()
+    partial.chmod(0o755)  # whatever the umask: environments run as another user
     try:
         for layer in layers:
             _link_into(layer, partial)
@@ -45,6 +47,7 @@ def _link_into(source: Path, target: Path) -> None:
                 if place.is_symlink() or place.is_file():
                     place.unlink()
                 place.mkdir(exist_ok=True)
+                place.chmod(0o755)
                 _link_into(Path(entry.path), place)
                 continue
             if place.is_symlink() or place.is_file():
@@ -55,7 +58,15 @@ def _link_into(source: Path, target: Path) -> None:
                 # Links inside a layer are kept as they are: most are relative, and their targets are merged too.
                 place.symlink_to(os.readlink(entry.path))
             else:
-                place.symlink_to(entry.path)
+                _link_file(entry.path, place)
+
+
+def _link_file(source: str, target: Path) -> None:
+    """One file under two names; a copy where the file system does not do that."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 class LayerFolders:

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lambent.core.clock import Clock
-from lambent.core.config import ServerConfig
+from lambent.core.config import Isolation, ServerConfig
 from lambent.testing import clients
 from lambent.testing.clock import RemoteClock, VirtualClock
 
@@ -32,9 +32,9 @@ class ServerProcess:
     """`lambent up` on a free loopback port, as a process that this object starts and ends.
 
     `arguments` are further options of `lambent up`; `environment` further variables; `module` is what `python -m` runs
-    in place of `lambent`. Without `data` every object has
-    a temporary data directory that `close` removes; `start` after `stop` or `kill` finds the same data again, but
-    listens on another port.
+    in place of `lambent`. `isolation` is `process` here, not what `lambent up` does by itself, since tests must run
+    where sandboxes do not work. Without `data` every object has a temporary data directory that `close` removes;
+    `start` after `stop` or `kill` finds the same data again, but listens on another port.
     """
 
     def __init__(
@@ -43,8 +43,9 @@ class ServerProcess:
         data: Path | None = None,
         environment: Mapping[str, str] | None = None,
         module: str = "lambent",
+        isolation: Isolation = "process",
     ) -> None:
-        self._arguments = arguments
+        self._arguments = ("--isolation", isolation, *arguments)
         self._module = module
         self._environment = dict(environment or {})
         self._folder = None if data else tempfile.TemporaryDirectory(prefix="lambent-", ignore_cleanup_errors=True)

@@ -87,3 +87,12 @@ def test_interpreters_that_are_lacking_are_named() -> None:
 def test_other_systems_are_limited() -> None:
     assert probes.system("linux", "6.1").state == "ok"
     assert probes.system("darwin", "25").state == "limited"
+
+
+def test_the_sandbox() -> None:
+    lacking = probes.sandbox("sandboxes need root in this release", "run the server as root", {})
+    assert lacking.state == "limited"
+    assert "--isolation process" in lacking.fix
+    assert probes.sandbox("", "", {"memory": 1, "cpu": 2, "pids": 2}).state == "ok"
+    partly = probes.sandbox("", "", {"cpu": 2})
+    assert (partly.state, "memory, pids" in partly.detail) == ("limited", True)

@@ -17,10 +17,9 @@ from typing import Any, Final
 
 from lambent.sandbox.isolation.egress import Egress
 from lambent.sandbox.isolation.zygotes import MARSHAL_VERSION
-from lambent.sandbox.launcher import Command, Exit, Root
+from lambent.sandbox.launcher import RUNTIME, Command, Exit, Root
 
 _MAX_MESSAGE_BYTES: Final = 4096
-RUNTIME: Final = "runtime"  # the name of the one process that every environment has
 _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(8 * 4) + socket.CMSG_SPACE(12)
 # An environment that rests for so long has its processes stopped. Well above the pauses between events of a busy one.
 FREEZE_AFTER_S: Final = 0.25
@@ -105,7 +104,7 @@ class SandboxCell:
     def start(self, command: Command, on_exit: Callable[[Exit], None]) -> None:
         if not self._on_exit:
             self.peak_bytes = 0
-        name = getattr(command, "name", RUNTIME)
+        name = command.name
         self._on_exit[name] = on_exit
         self._busy = True
         if self._closed or self.lost:

@@ -11,15 +11,16 @@ from lambent_runtime import channel, context, marshaller
 
 
 def _exec_path(environ):
-    """Put the function's folder first, as the runtime of AWS does; the runtime's own folder comes after it."""
+    """The function's folder first, then its layers, then the runtime's own folder, as with the runtime of AWS."""
     runtime_dir = sys.path.pop(0)
     task_root = environ["LAMBDA_TASK_ROOT"]
-    found = [task_root, runtime_dir]
+    found = [task_root]
     opt = environ.pop("_LAMBENT_OPT", "")
     if opt:
         version = "python%d.%d" % sys.version_info[:2]
         found += [os.path.join(opt, "python", "lib", version, "site-packages"), os.path.join(opt, "python")]
-    sys.path[:0] = [path for path in found if path not in sys.path]
+    found.append(runtime_dir)
+    sys.path[:] = found + [path for path in sys.path if path not in found]
 
 
 def _load_handler(handler):
@@ -106,6 +107,7 @@ def main():
     wire = channel.Channel(int(environ.pop("_LAMBENT_CHANNEL_FD")))
     wire.capture_output()
     _exec_path(environ)
+    context.LambdaContext.read_environment()
     context.watch_logging(wire)
     handler = _initialise(wire, environ)
     wire.send_ready()

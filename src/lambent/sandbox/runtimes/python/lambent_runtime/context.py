@@ -81,11 +81,20 @@ class CognitoIdentity(object):
 class LambdaContext(object):
     """The second argument of every handler (AWS documentation, "Using the Lambda context object", Python)."""
 
-    log_group_name = environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
-    log_stream_name = environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
-    function_name = environ.get("AWS_LAMBDA_FUNCTION_NAME")
-    memory_limit_in_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-    function_version = environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+    log_group_name = None
+    log_stream_name = None
+    function_name = None
+    memory_limit_in_mb = None
+    function_version = None
+
+    @classmethod
+    def read_environment(cls):
+        """Once, when the runtime starts: in a zygote this module is there before the function's variables are."""
+        cls.log_group_name = environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
+        cls.log_stream_name = environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
+        cls.function_name = environ.get("AWS_LAMBDA_FUNCTION_NAME")
+        cls.memory_limit_in_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        cls.function_version = environ.get("AWS_LAMBDA_FUNCTION_VERSION")
 
     def __init__(self, invocation):
         self.aws_request_id = invocation.request_id
