@@ -211,6 +211,7 @@ class Platform:
         await endpoint.start()
         self._endpoint = endpoint
         parts.push_async_callback(endpoint.stop, config.shutdown_grace_s)
+        await functions.provision()
         log.info("ready at %s, isolation %s, data in %s", endpoint.url, config.isolation, config.data)
 
     async def stop(self) -> None:

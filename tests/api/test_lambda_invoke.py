@@ -78,10 +78,12 @@ def test_the_context(client: Any, name: str) -> None:
     answer = client.invoke(FunctionName=name, Qualifier="$LATEST", Payload=b'{"do": "context"}', ClientContext=custom)
     seen = json.loads(answer["Payload"].read())
     metadata = answer["ResponseMetadata"]
+    trace, _, lineage = seen.pop("trace").partition(";Lineage=")
+    assert trace == metadata["HTTPHeaders"]["x-amzn-trace-id"]
+    assert re.fullmatch("[0-9a-f]{8}:1", lineage)
     assert seen == {
         "arn": f"{ARN}:{name}:$LATEST",
         "id": metadata["RequestId"],
-        "trace": metadata["HTTPHeaders"]["x-amzn-trace-id"],
         "custom": {"k": "v"},
     }
 

@@ -173,5 +173,6 @@ def test_it_comes_up_again_after_a_restart() -> None:
         server.start()
         client = server.client("lambda")
         function.wait("READY", client=client)
+        assert "could not be started" not in server.output
         answer = client.invoke(FunctionName="f", Qualifier="live", Payload=b"{}")
         assert json.loads(answer["Payload"].read())["kind"] == KEPT

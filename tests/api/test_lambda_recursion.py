@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from tests.api.lambda_functions import create_function, own_account, package
 
 # Each run keeps its environment busy, so each costs a cold start: the chain is as short as a loop can be.
 PROGRAM = """
-import json, os
+import json, os, sys
+
+sys.path.append(os.environ.get("SDK", ""))  # where functions are not given boto3 by their environment
 
 def handler(event, context):
     if event.get("boto3"):
@@ -53,7 +57,15 @@ def traced(client: Any) -> Iterator[Callable[[str], Any]]:
 
 
 def test_a_function_that_invokes_itself_is_stopped_after_sixteen_runs(client: Any) -> None:
-    create_function(client, "f", Code={"ZipFile": package({"handler.py": PROGRAM})}, Timeout=120, MemorySize=256)
+    variables = {"SDK": str(Path(boto3.__file__).parents[1])}
+    create_function(
+        client,
+        "f",
+        Code={"ZipFile": package({"handler.py": PROGRAM})},
+        Timeout=120,
+        MemorySize=256,
+        Environment={"Variables": variables},
+    )
 
     answer = json.loads(client.invoke(FunctionName="f", Payload=b'{"boto3": true, "depth": 1}')["Payload"].read())
 

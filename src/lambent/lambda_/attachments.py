@@ -30,8 +30,8 @@ class Attachments(Protocol):
     def alias_moved(self, tx: Transaction, scope: Scope, name: str, alias: str) -> None:
         """An alias points at another version now: forget what belonged to the one before."""
 
-    async def after_alias_changed(self, scope: Scope, name: str) -> None:
-        """The move or deletion of an alias is on disk: undo what was told to running parts."""
+    async def after_qualifier_changed(self, scope: Scope, name: str) -> None:
+        """A moved alias, or the deletion of a version or alias, is on disk: undo what was told to running parts."""
 
     def function_deleted(self, tx: Transaction, scope: Scope, name: str) -> None:
         """The whole function is gone: forget everything that hangs on it."""

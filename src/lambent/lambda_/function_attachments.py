@@ -45,7 +45,7 @@ class FunctionAttachments:
     def alias_moved(self, tx: Transaction, scope: Scope, name: str, alias: str) -> None:
         provisioned_store.delete_config(tx, scope, name, alias)
 
-    async def after_alias_changed(self, scope: Scope, name: str) -> None:
+    async def after_qualifier_changed(self, scope: Scope, name: str) -> None:
         await self._provisioned.settle(scope, name)
 
     def function_deleted(self, tx: Transaction, scope: Scope, name: str) -> None:

@@ -51,6 +51,7 @@ class ProvisionedConcurrency:
         self._told: dict[tuple[Scope, str], dict[str, FunctionVersion]] = {}  # by function: versions by number
         # What is stored is read and told as one step, or an older state could reach the engine last.
         self._telling = asyncio.Lock()
+        self._forgotten = 0  # deletions of functions so far: what was read before one may be what it deleted
 
     async def restore(self) -> None:
         """Tell the engine everything that is stored; call once at start."""
@@ -120,11 +121,12 @@ class ProvisionedConcurrency:
 
     async def settle(self, scope: Scope, name: str) -> None:
         """Something of the function changed that may have ended a config: tell the engine."""
-        if (scope, name) in self._told:
+        if (scope, name) in self._told or self._telling.locked():
             await self._tell(scope, name)
 
     def forget(self, scope: Scope, name: str) -> None:
         """The function is deleted: tell the engine."""
+        self._forgotten += 1
         for version in self._told.pop((scope, name), {}).values():
             self._engine.set_provisioned_concurrency(version, 0)
 
@@ -142,7 +144,10 @@ class ProvisionedConcurrency:
             return configs, wanted
 
         async with self._telling:
-            configs, wanted = await self._database.read(work)
+            forgotten = -1
+            while forgotten != self._forgotten:
+                forgotten = self._forgotten
+                configs, wanted = await self._database.read(work)
             for number, version in self._told.pop((scope, name), {}).items():
                 if number not in wanted:
                     self._engine.set_provisioned_concurrency(version, 0)

@@ -81,10 +81,13 @@ class LambdaRoom:
         ]
 
     async def start(self) -> None:
-        """Tell the engine what is reserved and provisioned, and go on with what the last process did not complete."""
+        """Tell the engine what is reserved, and go on with what the last process did not complete."""
         await self._reserved.restore()
-        await self._provisioned.restore()
         await self._lifecycle.resume()
+
+    async def provision(self) -> None:
+        """Bring up what is provisioned; call once the endpoint answers, which environments are told of."""
+        await self._provisioned.restore()
 
     async def close(self) -> None:
         """Stop background work. Call after the last request, before engine and database close."""

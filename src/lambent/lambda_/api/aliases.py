@@ -92,7 +92,7 @@ class _Aliases:
             return changed
 
         changed = await self._parts.change(function, work)
-        await self._parts.attachments.after_alias_changed(context.scope, function.name)
+        await self._parts.attachments.after_qualifier_changed(context.scope, function.name)
         return alias_shape(changed)
 
     async def delete(self, context: RequestContext, params: Params) -> Output:
@@ -105,7 +105,7 @@ class _Aliases:
                 self._parts.attachments.qualifier_deleted(tx, context.scope, function.name, params["Name"])
 
         await self._parts.change(function, work)
-        await self._parts.attachments.after_alias_changed(context.scope, function.name)
+        await self._parts.attachments.after_qualifier_changed(context.scope, function.name)
         return None
 
     async def list(self, context: RequestContext, params: Params) -> Output:

@@ -195,6 +195,8 @@ class _Functions:
             parts.retire(version)
         if reference.qualifier is None:
             parts.attachments.after_function_deleted(reference.scope, reference.name)
+        else:
+            await parts.attachments.after_qualifier_changed(reference.scope, reference.name)
         return Reply(output={}, status=204)
 
     async def list(self, context: RequestContext, params: Params) -> Output:

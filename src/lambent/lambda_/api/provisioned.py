@@ -15,7 +15,8 @@ from lambent.lambda_.service import LAMBDA
 
 _RETRIED = (
     "FAILED is no final state: a failed init is tried again with pauses from one second to five minutes. Invokes of a "
-    "version draw on its places also while its environments come up, and then start environments of their own."
+    "version draw on its places also while its environments come up, and then start environments of their own. An "
+    "alias that is given weights later keeps its environments for its first version."
 )
 
 
