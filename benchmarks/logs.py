@@ -66,7 +66,7 @@ async def measure() -> None:
         harness.report(
             "flush to the database", max(flush_rates), "events/s", floor=max(disk_rates), floor_is="appending to a file"
         )
-        reader = LogReader(database, news=news, flush=sink.flush)
+        reader = LogReader(database, clock=clock, news=news, flush=sink.flush)
         started = time.perf_counter()
         found = await reader.tail(SCOPE, GROUP, limit=1000)
         tail_ms = (time.perf_counter() - started) * 1000

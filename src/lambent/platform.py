@@ -198,7 +198,7 @@ class Platform:
             config=config,
             engine=engine,
             sandbox=environments,
-            logs=LogReader(logs_database, news=news, flush=sink.flush),
+            logs=LogReader(logs_database, clock=clock, news=news, flush=sink.flush),
             databases=(control_file, logs_file),
             blobs=blobs,
             signing_key=signing_key,

@@ -7,8 +7,10 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
+from lambent.core.clock import Clock
 from lambent.core.operations import Scope
-from lambent.logs import store
+from lambent.logs import groups, store
+from lambent.logs.groups import LogGroup
 from lambent.logs.model import LogRecord
 from lambent.logs.news import News
 from lambent.storage.database import Database, StorageError, Transaction
@@ -24,8 +26,9 @@ class LogReader:
     then what it has already is still told.
     """
 
-    def __init__(self, database: Database, *, news: News, flush: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, database: Database, *, clock: Clock, news: News, flush: Callable[[], Awaitable[None]]) -> None:
         self._database = database
+        self._clock = clock
         self._news = news
         self._flush = flush
 
@@ -36,10 +39,10 @@ class LogReader:
         """
         with contextlib.suppress(StorageError):  # the sink keeps it, tries again, and says so in the server's log
             await self._flush()
-        group_id = await self._database.read(lambda tx: store.find_group(tx, scope, group))
-        if group_id is None:
+        found = await self._database.read(lambda tx: groups.find(tx, scope, group))
+        if found is None:
             return None
-        return await self._tail(group_id, since_ms, limit, up_to_id=None)
+        return await self._tail(found.id, self._unexpired(found, since_ms), limit, up_to_id=None)
 
     async def follow(self, scope: Scope, group: str, *, since_ms: int | None = None) -> AsyncIterator[LogRecord]:
         """Events as they are stored, for ever; with `since_ms` preceded by those stored already (10,000 at most).
@@ -52,9 +55,10 @@ class LogReader:
                     await self._flush()
             after_id = await self._database.read(store.newest_id)
             if since_ms is not None:
-                group_id = await self._database.read(lambda tx: store.find_group(tx, scope, group))
-                if group_id is not None:
-                    for record in await self._tail(group_id, since_ms, 10_000, up_to_id=after_id):
+                found = await self._database.read(lambda tx: groups.find(tx, scope, group))
+                if found is not None:
+                    begin_ms = self._unexpired(found, since_ms)
+                    for record in await self._tail(found.id, begin_ms, 10_000, up_to_id=after_id):
                         yield record
             while True:
                 await news.wait()
@@ -63,6 +67,9 @@ class LogReader:
                     after_id = chunks[-1].id
                     for record in _in_order([record for chunk in chunks for record in chunk.records()]):
                         yield record
+
+    def _unexpired(self, group: LogGroup, since_ms: int) -> int:
+        return max(since_ms, group.expired_before_ms(int(self._clock.now() * 1000)))
 
     async def _tail(self, group_id: int, since_ms: int, limit: int, *, up_to_id: int | None) -> list[LogRecord]:
         found: list[LogRecord] = []

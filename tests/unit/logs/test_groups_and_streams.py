@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from lambent.core.operations import Operation
-from tests.unit.logs.conftest import NOW_MS, LogsApi
+from lambent.logs.query import LogReader
+from tests.unit.logs.conftest import NOW_MS, SCOPE, LogsApi
 
 ARN = "arn:aws:logs:us-east-1:000000000000:log-group:g"
 
@@ -182,6 +182,8 @@ async def test_retention_hides_at_once_and_sweeps_within_the_hour(logs: LogsApi)
         await logs("GetLogEvents", logGroupName="g", logStreamName="s", startFromHead=True),
     ):
         assert [event["message"] for event in answer["events"]] == ["new"]
+    reader = LogReader(logs.database, clock=logs.clock, news=logs.news, flush=logs.sink.flush)
+    assert [record.message for record in await reader.tail(SCOPE, "g") or []] == ["new"]
     assert await logs.count("log_chunks") == 4
     await logs.clock.advance(3600)
     assert await logs.count("log_chunks") == 1
@@ -223,7 +225,3 @@ async def test_metric_filters(logs: LogsApi) -> None:
     assert (code, text.startswith("Invalid filter pattern")) == ("InvalidParameterException", True)
     assert (await logs("DescribeMetricFilters"))["metricFilters"] == []
     assert (await logs.refused("DescribeSubscriptionFilters", logGroupName="g"))[0] == "ResourceNotFoundException"
-
-
-def test_no_parameter_is_forgotten(logs: LogsApi) -> None:
-    assert all(isinstance(operation, Operation) for operation in logs.operations.values())

@@ -59,7 +59,7 @@ class Logs:
         self.news = News()
         values = {"quota_bytes": 10**9, **changes}
         self.sink = DatabaseLogSink(self.disk, clock=clock, news=self.news, **values)
-        self.reader = LogReader(self.disk, news=self.news, flush=self.sink.flush)
+        self.reader = LogReader(self.disk, clock=clock, news=self.news, flush=self.sink.flush)
 
     def write(
         self, *messages: str, stream: str = "s", group: str = GROUP, scope: Scope = SCOPE, at: int = 1000
