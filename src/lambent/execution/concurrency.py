@@ -70,7 +70,9 @@ class Admission:
             provision.in_flight -= 1
             if provision.in_flight < provision.places:
                 return
-        function.share(-1)
+        function.shared -= 1
+        if function.reserved is None:
+            function.account.unreserved_in_flight -= 1
 
 
 class _Account:
@@ -115,12 +117,6 @@ class _Function:
         self.provisioned = 0  # places of all versions
         self.provisions: dict[str, _Provision] = {}  # by version
 
-    def share(self, change: int) -> None:
-        """So many more events (or fewer) have no provisioned place."""
-        self.shared += change
-        if self.reserved is None:
-            self.account.unreserved_in_flight += change
-
 
 class Concurrency:
     """Admits events and counts them. `default_limit` is the limit of accounts that nobody set another for."""
@@ -143,7 +139,7 @@ class Concurrency:
         if reserved is not None:
             if function.in_flight >= reserved or (not own and function.shared >= reserved - function.provisioned):
                 return _reserved_refusal(function, reserved)
-        elif not own and account.unreserved_in_flight >= account.unreserved:
+        elif not own and account.unreserved_in_flight >= account.limit - account.reserved - account.provisioned:
             return _unreserved_refusal(account)
         if account.in_flight >= account.limit:
             return _account_refusal(account)
@@ -152,7 +148,9 @@ class Concurrency:
         if provision is not None:
             provision.in_flight += 1
         if not own:
-            function.share(1)
+            function.shared += 1
+            if reserved is None:
+                account.unreserved_in_flight += 1
         return Admission(function, provision)
 
     def set_reserved(self, function_arn: str, limit: int | None) -> None:
@@ -187,7 +185,9 @@ class Concurrency:
         function.provisioned += change
         if function.reserved is None:
             function.account.provisioned += change
-        function.share(provision.beyond - beyond)
+        function.shared += provision.beyond - beyond
+        if function.reserved is None:
+            function.account.unreserved_in_flight += provision.beyond - beyond
         if not places:
             del function.provisions[version]
 

@@ -246,3 +246,25 @@ async def test_a_version_that_is_not_active_cannot_be_provisioned(functions: Fun
     functions.code.gate.set()
     await functions.settled("p", "1")
     await put(functions, "1", name="p")
+
+
+async def test_a_function_that_is_deleted_while_it_is_told_leaves_nothing(
+    room: FunctionsRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(room, "1")
+    again = ProvisionedConcurrency(room.database, room.engine, room.clock, account_limit=1000)
+    read, deleted = room.database.read, False
+
+    async def read_then_delete(work: Any) -> Any:
+        nonlocal deleted
+        seen = await read(work)
+        if work.__qualname__.endswith("_tell.<locals>.work") and not deleted:
+            deleted = True
+            await room.call("DeleteFunction", FunctionName="f")
+            again.forget(SCOPE, "f")
+        return seen
+
+    monkeypatch.setattr(room.database, "read", read_then_delete)
+    await again.restore()
+    assert deleted
+    assert wanted(room) == {}
