@@ -31,6 +31,7 @@ from lambent.sandbox.platform_lines import Outcome, Phase, PlatformLines
 from lambent.sandbox.process_memory import peak_resident_bytes
 from lambent.sandbox.protocol import EnvironmentSpec, Invocation, ShutdownReason
 from lambent.sandbox.runtime_process import Plan
+from lambent.sandbox.telemetry import Telemetry
 
 log = logging.getLogger("lambent.sandbox")
 
@@ -79,6 +80,7 @@ class ExecutionEnvironment:
         self._ready: asyncio.Future[None] | None = None
         self._init_error: _InitError | None = None
         self._init_duration_ms: float | None = None  # until the first event's report has told it
+        self._telemetry: Telemetry | None = None
         self._phase: Phase = "init"
         self._runtime_initialised = False
         self._run: EventRun | None = None
@@ -124,6 +126,7 @@ class ExecutionEnvironment:
         started_s = time.monotonic()
         self._phase = phase
         self._runtime_initialised = False
+        telemetry = self._observe()
         self._log.write(self._lines.init_start(self._clock.now(), phase))
         if self._plan.failure is not None:
             error: _InitError | None = _InitError(error_type=self._plan.failure.error_type, failure=self._plan.failure)
@@ -138,6 +141,7 @@ class ExecutionEnvironment:
                 cell=self._cell,
                 memory_limit_bytes=self._limit_bytes,
                 clock=self._clock,
+                telemetry=telemetry,
                 listener=self,
             )
             generation.ended.add_done_callback(lambda ended: self._generation_ended(generation, ended.result()))
@@ -149,6 +153,22 @@ class ExecutionEnvironment:
             error = self._init_error
         self._init_done(phase, started_s, error)
         return error
+
+    def _observe(self) -> Telemetry:
+        """Let subscribers of the processes that are about to start hear of everything."""
+
+        def subscribed(extension: str, types: Sequence[str], logs_api: bool) -> None:
+            self._log.write(self._lines.subscription(self._clock.now(), extension, types, logs_api=logs_api))
+
+        telemetry = self._telemetry = Telemetry(
+            json_logs=self._spec.log_format == "JSON",
+            connect=self._cell.connect,
+            clock=self._clock,
+            on_subscribed=subscribed,
+        )
+        self._lines.observer = telemetry.platform
+        self._log.observer = telemetry.lines
+        return telemetry
 
     def _init_done(self, phase: Phase, started_s: float, error: _InitError | None) -> None:
         outcome = Outcome()
@@ -162,6 +182,10 @@ class ExecutionEnvironment:
             for one in self._generation.extensions.registered:
                 self._log.write(self._lines.extension(now_s, one.name, "Ready", one.events))
         self._log.write(self._lines.init_report(now_s, phase, duration_ms, outcome))
+        if self._telemetry is not None:
+            self._telemetry.close_subscription()
+            if not self._telemetry.wanted:
+                self._lines.observer = self._log.observer = None
 
     def _generation_ended(self, generation: Generation, how: Exit | None) -> None:
         """All processes and their last words are here."""

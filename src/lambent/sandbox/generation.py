@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from lambent.core.clock import Clock
-from lambent.sandbox import extension_process, extensions_api
+from lambent.sandbox import extension_process, extensions_api, telemetry_api
 from lambent.sandbox.api_server import ApiServer
 from lambent.sandbox.extension_process import ExtensionProcess, Program, cell_name
 from lambent.sandbox.extensions import MAX_EXTENSIONS, SHUTDOWN, ExtensionListener, Extensions, ExtensionState
@@ -24,6 +24,8 @@ from lambent.sandbox.lifecycle import RuntimeState
 from lambent.sandbox.protocol import EnvironmentSpec, Invocation, ShutdownReason
 from lambent.sandbox.runtime_process import Plan, RuntimeProcess
 from lambent.sandbox.session import Listener
+from lambent.sandbox.telemetry import Telemetry
+from lambent.sandbox.telemetry_api import TelemetryApi
 
 _INTERNAL_SHUTDOWN_S: Final = 0.5
 _EXTERNAL_SHUTDOWN_S: Final = 2.0
@@ -54,6 +56,7 @@ class Generation:
         cell: Cell,
         memory_limit_bytes: int,
         clock: Clock,
+        telemetry: Telemetry,
         listener: GenerationListener,
     ) -> None:
         self._spec = spec
@@ -62,6 +65,7 @@ class Generation:
         self._cell = cell
         self._limit_bytes = memory_limit_bytes
         self._clock = clock
+        self._telemetry = telemetry
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._api: ApiServer | None = None
@@ -95,8 +99,15 @@ class Generation:
 
     async def _start(self) -> None:
         api = self._api = await ApiServer.open(self._cell.runtime_api)
-        extensions = ExtensionsApi(self._spec, self.extensions)
-        api.serve({extensions_api.VERSION: extensions})
+        managed = self._spec.initialization_type == "lambda-managed-instances"
+        telemetry = TelemetryApi(self.extensions, self._telemetry, managed=managed)
+        api.serve(
+            {
+                extensions_api.VERSION: ExtensionsApi(self._spec, self.extensions),
+                telemetry_api.TELEMETRY_VERSION: telemetry,
+                telemetry_api.LOGS_VERSION: telemetry,
+            }
+        )
         if len(self._programs) > MAX_EXTENSIONS:
             self._listener.extension_failed(
                 self._programs[MAX_EXTENSIONS].name,
@@ -219,6 +230,8 @@ class Generation:
             told = {one.name for one in self.extensions.registered if SHUTDOWN in one.events}
             for name in self._running.keys() - told:
                 self._cell.signal(cell_name(name), signal.SIGKILL)
+            # What happened until now is still told; a subscriber that does not answer has half of the time.
+            await self._telemetry.flush((deadline_s - self._loop.time()) / 2)
             self.extensions.shut_down(reason, deadline_ms)
             if self._running:
                 self._gone = self._loop.create_future()
@@ -247,3 +260,4 @@ class Generation:
             self.runtime.close()
         if self._api is not None:
             self._api.close()
+        self._telemetry.close()

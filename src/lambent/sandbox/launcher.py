@@ -107,6 +107,12 @@ class Cell(Protocol):
     def signal(self, name: str, number: int) -> None:
         """Send a signal to a named process and its group; nothing happens when it has ended."""
 
+    async def connect(self, port: int) -> socket.socket:
+        """A connection to a port on the environment's own loopback interface, the caller's to close. Raises OSError.
+
+        Where environments have networks of their own, it is made inside.
+        """
+
     def busy(self) -> None:
         """An event comes: the processes must run."""
 
@@ -179,6 +185,15 @@ class ProcessCell:
 
     def watch(self, on: bool) -> None:
         self._tell(("watch", on))
+
+    async def connect(self, port: int) -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            await self._loop.sock_connect(sock, ("127.0.0.1", port))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     def busy(self) -> None:
         return
@@ -272,7 +287,7 @@ class ProcessLauncher:
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
 
-    async def open(self, request: CellRequest) -> ProcessCell:
+    async def open(self, request: CellRequest | None = None) -> ProcessCell:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         try:

@@ -332,7 +332,7 @@ async def test_how_runtimes_end(bench: Bench, runtime: str) -> None:
 async def test_error_between_events(bench: Bench) -> None:
     environment = await js(bench, ENDS)
     assert await ask(environment, "late throw") == (None, "answered")
-    await wait_until(lambda: not environment.initialised)
+    await wait_until(lambda: environment._generation is None)
     assert "Uncaught Exception" in bench.logs.text
     # The next event gets a new one.
     assert (await ask(environment, "fine"))[0] is None

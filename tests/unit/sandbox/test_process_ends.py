@@ -263,7 +263,7 @@ async def test_what_an_event_leaves_running_is_watched(bench: Bench, monkeypatch
     )
     environment = await bench.start(source)
     _, pid = await ask(environment)
-    await wait_until(lambda: not environment.initialised)
+    await wait_until(lambda: environment._generation is None)
     assert not alive(pid)
     error, again = await ask(environment)
     assert (error, again != pid) == (None, True)

@@ -54,6 +54,8 @@ class SandboxCell:
         self.lost = False
         self.failure = ""
         self.init_pid = 0
+        self._connects = 0
+        self._connecting: dict[str, asyncio.Future[socket.socket]] = {}
         self.pid = 0
         self.peak_bytes = 0
         self._loop.add_reader(control.fileno(), self._receive)
@@ -125,6 +127,37 @@ class SandboxCell:
     def signal(self, name: str, number: int) -> None:
         self.tell(("signal", name, int(number)))
 
+    async def connect(self, port: int) -> socket.socket:
+        """Process 1 connects: only from inside does one get to the environment's own loopback."""
+        if self.lost or self._closed:
+            raise ConnectionRefusedError("the sandbox has ended")
+        self._connects += 1
+        token = str(self._connects)
+        connected: asyncio.Future[socket.socket] = self._loop.create_future()
+        self._connecting[token] = connected
+        self.tell(("connect", token, port))
+        try:
+            return await connected
+        finally:
+            del self._connecting[token]
+
+    def _connected(self, token: str, number: int, fds: list[int]) -> list[int]:
+        waiting = self._connecting.get(token)
+        if waiting is None or waiting.done():
+            return fds
+        if number or not fds:
+            waiting.set_exception(OSError(number, os.strerror(number)))
+            return fds
+        sock = socket.socket(fileno=fds[0])
+        sock.setblocking(False)
+        waiting.set_result(sock)
+        return fds[1:]
+
+    def _connect_no_more(self) -> None:
+        for waiting in self._connecting.values():
+            if not waiting.done():
+                waiting.set_exception(ConnectionResetError("the sandbox has ended"))
+
     def watch(self, on: bool) -> None:
         self.tell(("watch", on))
 
@@ -161,6 +194,7 @@ class SandboxCell:
         if not self.lost:
             self._loop.remove_reader(self._control.fileno())
         self._control.close()
+        self._connect_no_more()
         if self._freeze_timer is not None:
             self._freeze_timer.cancel()
         if self._endpoint is not None:
@@ -222,6 +256,9 @@ class SandboxCell:
             status, peak, out_of_memory, name = rest.split(" ", 3)
             self.peak_bytes = max(self.peak_bytes, int(peak))
             self._exited(name, Exit(wait_status=int(status), out_of_memory=out_of_memory == "1"))
+        elif word == "connected":
+            token, _, number = rest.partition(" ")
+            fds = self._connected(token, int(number), fds)
         elif word == "failed" and self._on_exit:
             number, _, name = rest.partition(" ")
             self._exited(name, Exit(errno=int(number)))
@@ -252,6 +289,7 @@ class SandboxCell:
         if self._awaited is not None and not self._awaited[1].done():
             self._awaited[1].set_exception(SandboxFailed(self.failure or "the sandbox ended while it was built"))
             self._awaited = None
+        self._connect_no_more()
         for name in reversed(list(self._on_exit)):
             self._exited(name, Exit(wait_status=signal.SIGKILL))
 

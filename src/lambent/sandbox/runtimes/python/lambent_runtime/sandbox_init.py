@@ -9,6 +9,7 @@ trust what comes out of a sandbox):
     ("start", name, argv, environment, folder, memory limit, has channel, may fork) with output and channel
         -> "started NAME", by the process itself, whose pid the kernel tells; then "failed ERRNO NAME" if the program
         could not be run; later "exited STATUS PEAK OOM NAME". With the last named process all others end.
+    ("connect", token, port)    -> "connected TOKEN ERRNO", with a socket connected to this port on loopback if that is 0
     ("signal", name, number), ("kill",), ("freeze",), ("thaw",), ("watch", bool)    -> "peak BYTES" while watching
 
 When the control socket closes, it exits, and the kernel kills whatever lives in its process namespace. From inside
@@ -196,11 +197,23 @@ class Init(object):
                     os.killpg(pid, message[2])
                 except ProcessLookupError:
                     continue
+        elif kind == "connect":
+            self.connect(message[1], message[2])
         elif kind == "watch":
             self.watching = message[1]
         elif kind in ("freeze", "thaw") and self.named:
             # To process 1, -1 is everybody else here, and a fork under way cannot slip through between.
             _signal_all(signal.SIGSTOP if kind == "freeze" else signal.SIGCONT)
+
+    def connect(self, token, port):
+        """On loopback the kernel answers at once; a full queue leaves the connection under way."""
+        sock = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC)
+        number = sock.connect_ex(("127.0.0.1", port))
+        if number in (0, errno.EINPROGRESS):
+            send(self.control, "connected %s 0" % token, [sock.fileno()])
+        else:
+            send(self.control, "connected %s %d" % (token, number))
+        sock.close()
 
     def start(self, fds, name, argv, environment, folder, limit_bytes, has_channel, may_fork):
         self.limit_bytes = limit_bytes
