@@ -191,12 +191,7 @@ class ExecutionEnvironment:
         """All processes and their last words are here."""
         if self._generation is generation:
             self._generation = None
-        verdict, self._verdict = self._verdict, None
-        if verdict is None:
-            if how is not None and how.errno:
-                verdict = failures.cannot_execute(self._plan.entrypoint, describe_start_error(how.errno))
-            else:
-                verdict = failures.exited("signal: killed" if how is None else describe_exit(how))
+        verdict, self._verdict = self._verdict or self._explain(how), None
         if self._ready is not None and not self._ready.done():
             if self._init_error is None:
                 timeout = verdict.error_type == failures.TIMED_OUT
@@ -206,6 +201,12 @@ class ExecutionEnvironment:
             self._fail(verdict)
         self._log.end_lines()
         self._log.flush()
+
+    def _explain(self, how: Exit | None) -> Failure:
+        """What befell a runtime that ended like this."""
+        if how is not None and how.errno:
+            return failures.cannot_execute(self._plan.entrypoint, describe_start_error(how.errno))
+        return failures.exited("signal: killed" if how is None else describe_exit(how))
 
     async def _end(self, reason: ShutdownReason) -> None:
         """End all processes, if there are any, and wait until they are gone."""
@@ -287,6 +288,7 @@ class ExecutionEnvironment:
             self._fail(failure)
         elif not generation.ending:
             self._verdict = failure
+            self._announce(failure)
             generation.end("timeout")
 
     async def _abandon(self, run: EventRun) -> None:
@@ -341,8 +343,23 @@ class ExecutionEnvironment:
             self._log.write(self._lines.extension(self._clock.now(), name, "Failed", (), failure.error_type))
         if self._verdict is None:
             self._verdict = failure
+            self._announce(failure)
         if self._generation is not None:
             self._generation.end("failure")
+
+    def runtime_lost(self, how: Exit) -> None:
+        if self._verdict is None:
+            self._verdict = self._explain(how)
+            self._announce(self._verdict)
+
+    def _announce(self, failure: Failure) -> None:
+        """Tell subscribers how the event ends, while they can still hear it; its caller has to wait for all to end."""
+        run = self._run
+        subscribers = self._telemetry is not None and self._telemetry.wanted
+        if run is not None and run.delivered and subscribers and not run.failed:
+            self._tell_failure(run, failure)
+            if not run.runtime_done:
+                self._runtime_done(run)
 
     def extension_printed(self, name: str, data: bytes) -> None:
         self._log.extension_printed(name, data)
@@ -411,13 +428,17 @@ class ExecutionEnvironment:
         run = self._run
         if run is None:
             return
+        if not run.failed:
+            self._tell_failure(run, failure)
+        self._conclude()
+
+    def _tell_failure(self, run: EventRun, failure: Failure) -> None:
         run.fail(failure)
         request_id = run.invocation.request_id
         if run.outcome.status == "timeout":
             self._log.write(self._lines.timed_out(self._clock.now(), request_id, run.invocation.timeout_s))
         else:
             self._log.write([failure.log_line(request_id)])
-        self._conclude()
 
     def _runtime_done(self, run: EventRun) -> None:
         """The runtime asks for the next event, or has ended: END."""

@@ -27,6 +27,7 @@ class EventRun:
         "answer",
         "answered",
         "delivered",
+        "failed",
         "first_byte",
         "init_duration_ms",
         "invocation",
@@ -44,6 +45,7 @@ class EventRun:
         self.first_byte: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.timer: asyncio.TimerHandle | None = None
         self.outcome = Outcome()
+        self.failed = False  # what befell the environment is the event's end
         self.delivered = False  # the runtime has the event
         self.runtime_done = False  # the runtime asks for the next event; extensions may still be at this one
         self.answered = False  # all of the answer is with the caller; the runtime may still be working
@@ -123,6 +125,7 @@ class EventRun:
 
     def fail(self, failure: Failure) -> None:
         """The event ends with what befell the environment; an answer that is out already stays as it is."""
+        self.failed = True
         timeout = failure.error_type == failures.TIMED_OUT
         self.outcome = Outcome(status="timeout" if timeout else "failure", error_type=failure.error_type)
         if self.answered:

@@ -38,6 +38,9 @@ class GenerationListener(Listener, ExtensionListener, Protocol):
     def runtime_piped(self, data: bytes) -> None:
         """What was written to the runtime's descriptors, in any portions."""
 
+    def runtime_lost(self, how: Exit) -> None:
+        """It ended by itself; extensions are still to end."""
+
     def extension_printed(self, name: str, data: bytes) -> None: ...
 
     def extension_ended(self, name: str) -> None:
@@ -184,6 +187,7 @@ class Generation:
 
     def _runtime_ended(self, ended: asyncio.Future[Exit]) -> None:
         if self._running and not self.ending:
+            self._listener.runtime_lost(ended.result())
             self.end("failure")
         self._look_around()
 

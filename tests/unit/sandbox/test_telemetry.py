@@ -123,6 +123,20 @@ async def test_a_subscriber_gets_all(bench: Bench) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("event", "status", "kind"), [("sleep", "timeout", "Sandbox.Timedout"), ("exit", "failure", "Runtime.ExitError")]
+)
+async def test_a_failed_event_is_told_before_the_end(bench: Bench, event: str, status: str, kind: str) -> None:
+    bench.code.add("layer", layer(sub=SUBSCRIBER))
+    source = "import sys, time\ndef handler(e, c): time.sleep(60) if e == 'sleep' else sys.exit(1)\n"
+    environment = await bench.start(source, layers=("layer",))
+    _, body = await ask(environment, event, timeout_s=0.3)
+    assert body["errorType"] == kind
+    [done] = [event["record"] for event in said(bench, "sub", "got") if event["type"] == "platform.runtimeDone"]
+    assert (done["status"], done["errorType"]) == (status, kind)
+    assert bench.logs.text.count("END RequestId") == 1
+
+
 async def test_the_logs_api_over_tcp(bench: Bench) -> None:
     bench.code.add("layer", layer(old=OLD_SUBSCRIBER))
     environment = await bench.start(HANDLER, layers=("layer",), log_format="JSON")
