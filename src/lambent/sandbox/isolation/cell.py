@@ -314,7 +314,15 @@ class SandboxCell:
 
 
 def settings_for(
-    *, uid: int, inside: int, tmp_bytes: int, user_namespace: bool, processes: bool, watch_memory: bool, program: bytes
+    *,
+    uid: int,
+    inside: int,
+    tmp_bytes: int,
+    user_namespace: bool,
+    processes: bool,
+    watch_memory: bool,
+    kernel_limits_memory: bool,
+    program: bytes,
 ) -> Mapping[str, Any]:
     """What process 1 must know to give up its privileges."""
     return {
@@ -324,5 +332,6 @@ def settings_for(
         "user_namespace": user_namespace,
         "processes": processes,
         "watch_memory": watch_memory,
+        "kernel_limits_memory": kernel_limits_memory,
         "filter": program,
     }

@@ -116,6 +116,7 @@ class SandboxLauncher:
             user_namespace=defences.user_namespace,
             processes=defences.processes,
             watch_memory=defences.memory,
+            kernel_limits_memory="memory" in self._cgroups.limits,
             program=self._program,
         )
         trees = []

@@ -59,6 +59,7 @@ class PythonRuntime(object):
 
     def prepare(self):
         """In the child: let what the function ships itself win."""
+        gc.enable()
         if self._shipped_sdk:
             self._purge_sdk()
         sys.argv = ["/var/runtime/bootstrap.pyc"]
@@ -77,7 +78,9 @@ def serve(fd, runtime):
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     poll.register(wakeup, select.POLLIN)
+    # A collection in a fork would write to, and so copy, every page that holds objects.
     gc.collect()
+    gc.disable()
     gc.freeze()
     server.send(b"serving")
     while True:
