@@ -114,6 +114,8 @@ class Extensions:
 
     def invoke(self, invocation: Invocation) -> None:
         """Tell of an event those that want to know."""
+        if not self._by_identifier:
+            return
         event: dict[str, Any] = {
             "eventType": INVOKE,
             "deadlineMs": invocation.deadline_ms,

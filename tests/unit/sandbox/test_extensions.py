@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from lambent.core import limits
 from lambent.sandbox.protocol import Environment
 from tests.unit.sandbox.extension_programs import CLIENT, FOLLOWER, HEAD, layer
 from tests.unit.sandbox.support import Bench, ask, invocation, invoke, wait_until
@@ -183,6 +184,15 @@ async def test_an_extension_that_cannot_start(bench: Bench, program: str, kind: 
     error, body = await ask(environment)
     assert (error, body["errorType"]) == ("Unhandled", kind)
     assert body["errorMessage"].endswith(f"Error: {detail}")
+
+
+async def test_an_extension_that_never_registers(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LAMBDA_INIT_TIMEOUT_S", 0.5)
+    environment = await start(bench, silent=HEAD + "time.sleep(60)\n")
+    assert "\tPhase: init\tStatus: timeout\n" in bench.logs.text
+    _, body = await ask(environment, timeout_s=0.5)
+    assert body["errorType"] == "Sandbox.Timedout"
+    assert "Phase: invoke" in bench.logs.text
 
 
 async def test_more_than_ten(bench: Bench) -> None:
