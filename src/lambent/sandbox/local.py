@@ -3,8 +3,8 @@
 Real interpreters, real limits on time and memory, every process of an environment gone with it. What keeps functions
 apart is the launcher's: with sandboxes (`isolation.launcher`) AWS's paths are real; without (`--isolation process`)
 there are no walls: functions run as the server's user, see the machine's files and network and share /tmp by its
-absolute name (TMPDIR leads to a private folder; /var/task and /opt do not exist, see `variables` and `layers`). The server's
-environment variables are never handed on.
+absolute name (TMPDIR leads to a private folder; /var/task and /opt do not exist, see `variables` and `layers`). The
+server's environment variables are never handed on.
 """
 
 from __future__ import annotations
