@@ -97,7 +97,6 @@ async def run(root: Path) -> None:
         Code(root / "code"), NoLogs(), SystemClock(), work_dir=root / "work", launcher=SandboxLauncher(), sandboxed=True
     )
     await (await sandbox.start(spec(0))).stop("spindown")  # starts the zygote
-    before = set(psutil.pids())
     floor = bare_forks(ENVIRONMENTS)
     slots = asyncio.Semaphore(STARTING)
     running = 0
@@ -119,7 +118,7 @@ async def run(root: Path) -> None:
         if any(task.done() and task.exception() for task in tasks):
             break
     took_s = time.perf_counter() - started
-    pids = [pid for pid in psutil.pids() if pid not in before]
+    pids = [child.pid for child in psutil.Process().children(recursive=True)]
     unshared_mb = await asyncio.to_thread(unshared_bytes, pids) / ENVIRONMENTS / 1e6
     await asyncio.gather(*tasks)
     harness.report(
