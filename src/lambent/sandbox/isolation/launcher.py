@@ -186,14 +186,17 @@ class SandboxLauncher:
         """End everything; returns when nothing is left, as far as the kernel says so within some seconds."""
         self._closed = True
         for pool in self._pools.values():
-            await pool.close()
-        self._pools.clear()
+            await pool.drain()
         for cell in list(self._living):
             cell.close()
         if self._living:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GONE_S):
                     await self._all_gone.wait()
+        # Last, since sandboxes that have ended are their zygote's children to bury.
+        for pool in self._pools.values():
+            await pool.close()
+        self._pools.clear()
         await asyncio.to_thread(self._cgroups.close)
 
 
@@ -265,7 +268,8 @@ class _Pool:
         finally:
             self._filling = None
 
-    async def close(self) -> None:
+    async def drain(self) -> None:
+        """Make no more sandboxes, end the prepared ones."""
         self._closed = True
         if self._refill_timer is not None:
             self._refill_timer.cancel()
@@ -275,6 +279,9 @@ class _Pool:
         for cell, _ in self._ready:
             cell.close()
         self._ready.clear()
+
+    async def close(self) -> None:
+        """End the zygote."""
         async with self._lock:
             if self._zygote is not None:
                 await self._zygote.close()
