@@ -26,7 +26,7 @@ ENFORCED = ("Description", "Environment", "Handler", "Layers", "LoggingConfig", 
 SIMULATED: Mapping[str, str] = MappingProxyType(
     {
         "Role": "environments get credentials of their own, but IAM policies are not evaluated",
-        "EphemeralStorage": "stored; isolation by process does not bound /tmp",
+        "EphemeralStorage": "bounds /tmp in the sandbox; with --isolation process it is stored only",
         "TracingConfig": "stored; no traces are recorded, the trace header is handed on",
     }
 )
