@@ -326,6 +326,7 @@ class ExecutionEnvironment:
             return
         if self._ready is not None:
             if generation.extensions.all_asked and not self._ready.done():
+                generation.drain()
                 self._ready.set_result(None)
                 self._rest()
         elif self._run is not None and self._run.answered and generation.extensions.idle:

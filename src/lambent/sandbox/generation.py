@@ -78,6 +78,7 @@ class Generation:
         self._shutdown: asyncio.Task[None] | None = None
         self.extensions = Extensions(spec, self, [program.name for program in programs])
         self.runtime: RuntimeProcess | None = None
+        self._launching = False  # processes are being started: an end that comes meanwhile waits for that
         self.ending = False
         self.ended: asyncio.Future[Exit | None] = self._loop.create_future()
 
@@ -93,12 +94,15 @@ class Generation:
 
     async def start(self) -> None:
         """Start the extensions; when all have registered, the runtime. Returns early when the end comes first."""
+        self._launching = True
         try:
             await self._start()
-        except BaseException:
-            if self.runtime is None and not self._running:
-                self._all_gone()
+        except OSError:
+            self.end("failure")
             raise
+        finally:
+            self._launching = False
+            self._look_around()
 
     async def _start(self) -> None:
         api = self._api = await ApiServer.open(self._cell.runtime_api)
@@ -116,7 +120,7 @@ class Generation:
                 self._programs[MAX_EXTENSIONS].name,
                 Failure(error_type="Extension.TooManyExtensions", detail=f"Extension limit ({MAX_EXTENSIONS}) reached"),
             )
-        elif self._programs:
+        elif self._programs and not self.ending:
             self._start_extensions(api.address)
             if not self.extensions.all_registered and not self.ending:
                 self._starting = self._loop.create_future()
@@ -126,6 +130,12 @@ class Generation:
                 self._cell, self._plan, self._limit_bytes, api, self._listener, self._listener.runtime_piped
             )
             self.runtime.ended.add_done_callback(self._runtime_ended)
+            self._end_late_comer()
+
+    def _end_late_comer(self) -> None:
+        """The end may have come while the runtime was being started, and with it the killing of all others."""
+        if self.ending:
+            self._cell.kill()
 
     def _start_extensions(self, address: str) -> None:
         environment = extension_process.variables(self._plan.environment, address)
@@ -197,7 +207,7 @@ class Generation:
         if not self._running and (runtime is None or runtime.ended.done()):
             if self._gone is not None and not self._gone.done():
                 self._gone.set_result(None)
-            if self._shutdown is None and (self.ending or runtime is not None):
+            if self._shutdown is None and not self._launching and (self.ending or runtime is not None):
                 self._all_gone()
 
     def _all_gone(self) -> None:
@@ -218,8 +228,7 @@ class Generation:
             self._shutdown = self._loop.create_task(self._shut_down(reason))
         elif self._running or (self.runtime is not None and not self.runtime.ended.done()):
             self._cell.kill()
-        elif self._api is not None and self.runtime is None and not self._starting:
-            # Its processes are being started just now: `start` sees that it has ended.
+        else:
             self._loop.call_soon(self._look_around)
 
     async def _shut_down(self, reason: ShutdownReason) -> None:

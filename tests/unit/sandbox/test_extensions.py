@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 
 from lambent.core import limits
+from lambent.sandbox.framed import FramedTransport
 from lambent.sandbox.protocol import Environment
 from tests.unit.sandbox.extension_programs import CLIENT, FOLLOWER, HEAD, layer
 from tests.unit.sandbox.support import Bench, ask, invocation, invoke, wait_until
@@ -292,3 +294,23 @@ async def test_without_extensions_the_end_is_sudden(bench: Bench) -> None:
     await wait_for_sleep(environment)
     await environment.stop("spindown")
     assert "SIGTERM\n" not in bench.logs.lines
+
+
+async def test_an_end_while_the_runtime_is_being_started(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = FramedTransport.open
+
+    async def slowly(*args: Any) -> FramedTransport:
+        transport = await opened(*args)
+        [generation] = [one._generation for one in bench.sandbox._environments.values()]
+        assert generation is not None
+        generation.end("failure")
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not generation.ended.done()
+        return transport
+
+    monkeypatch.setattr(FramedTransport, "open", slowly)
+    environment = await bench.start(HANDLER)
+    assert not environment.initialised
+    monkeypatch.undo()
+    assert await ask(environment, 1) == (None, 1)
