@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from lambent.core.errors import UserFacingError
-from lambent.server import connection
+from lambent.server import connection, http
+from lambent.server.wire import WireResponse
 from tests.api.endpoint_server import ServedEndpoint
 
 SIGNED = (
@@ -214,6 +215,30 @@ def test_half_a_head_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.2)
     with ServedEndpoint(tmp_path) as server, connect(server) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost:")
+        assert sock.recv(1) == b""
+
+
+def test_an_idle_connection_is_closed_and_a_used_one_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "KEEP_ALIVE_S", 0.3)
+    with ServedEndpoint(tmp_path) as server, connect(server) as sock:
+        started_s = time.monotonic()
+        while time.monotonic() - started_s < 0.6:  # longer than the limit, but never idle for as long
+            sock.sendall(head("GET", "/_lambent/health", signed=False))
+            assert Answer(sock).status in {200, 404}
+        assert sock.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("x-a", "b\r\nx-c: d"), ("x-a: b\r\nx-c", "d"), ("x a", "b"), ("x-a", "b\x00")]
+)
+def test_no_header_gets_out_that_would_be_another(tmp_path: Path, name: str, value: str) -> None:
+    with ServedEndpoint(tmp_path) as server, connect(server) as sock:
+
+        async def answer(_: object) -> WireResponse:
+            return WireResponse(status=200, headers=[(name, value)], body=b"body")
+
+        server.endpoint.add_route("GET", "/_lambent/odd", answer, anonymous=True)
+        sock.sendall(head("GET", "/_lambent/odd", signed=False))
         assert sock.recv(1) == b""
 
 

@@ -108,7 +108,7 @@ class Application:
     def __init__(self, handle: Handle, clock: Clock) -> None:
         self._handle = handle
         self._clock = clock
-        self._date = (0, b"")
+        self._date = (0, "")
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         connection: Connection = scope["lambent.connection"]
@@ -139,20 +139,27 @@ class Application:
 
     async def _respond(self, incoming: Incoming, response: WireResponse, send: Send, connection: Connection) -> None:
         body, status = response.body, response.status
-        headers, has_length = [(b"date", self._now())], False
-        for name, value in response.headers:
-            headers.append((name.encode(), value.encode()))
+        headers, has_length = [("date", self._now())], False
+        for header in response.headers:
+            headers.append(header)
+            name = header[0]
             if len(name) == 14 and name.lower() == "content-length":
                 has_length = True
         if not has_length and isinstance(body, bytes) and status not in _BODILESS:
-            headers.append((b"content-length", b"%d" % len(body)))
+            headers.append(("content-length", str(len(body))))
         if incoming.untouched and "expect" in incoming.headers:
             # A client that was never told to continue may send its next request where we would look for the body.
-            headers.append((b"connection", b"close"))
-        # uvicorn writes no body in answer to HEAD, and copying a big body costs more than a second write.
-        if isinstance(body, bytes) and len(body) < _JOINED_BYTES and incoming.method != "HEAD":
-            connection.join_head_with_body()
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+            connection.close_after_response()
+        # No body answers HEAD, and copying a big body costs more than a second write.
+        if (
+            isinstance(body, bytes)
+            and len(body) < _JOINED_BYTES
+            and incoming.method != "HEAD"
+            and connection.send_whole(status, headers, body)
+        ):
+            return
+        encoded = [(name.encode(), value.encode()) for name, value in headers]
+        await send({"type": "http.response.start", "status": status, "headers": encoded})
         if isinstance(body, bytes):
             await send({"type": "http.response.body", "body": body, "more_body": False})
             return
@@ -162,10 +169,10 @@ class Application:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _now(self) -> bytes:
+    def _now(self) -> str:
         second = int(self._clock.now())
         if second != self._date[0]:
-            self._date = (second, formatdate(second, usegmt=True).encode())
+            self._date = (second, formatdate(second, usegmt=True))
         return self._date[1]
 
 
