@@ -11,26 +11,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
-from lambent.core import limits
-from lambent.core.clock import Clock
-from lambent.sandbox import failures
+from lambent.sandbox import failures, initialisation
 from lambent.sandbox.answer import Answer
 from lambent.sandbox.event_run import EventRun
-from lambent.sandbox.extension_process import Program
 from lambent.sandbox.failures import Failure
-from lambent.sandbox.function_log import FunctionLog
 from lambent.sandbox.generation import Generation
-from lambent.sandbox.launcher import Cell, Exit, describe_exit, describe_start_error
-from lambent.sandbox.platform_lines import Outcome, Phase, PlatformLines
+from lambent.sandbox.initialisation import InitError, Initialisation, Parts
+from lambent.sandbox.launcher import Exit, describe_exit, describe_start_error
+from lambent.sandbox.platform_lines import Phase
 from lambent.sandbox.process_memory import peak_resident_bytes
-from lambent.sandbox.protocol import EnvironmentSpec, Invocation, ShutdownReason
-from lambent.sandbox.runtime_process import Plan
+from lambent.sandbox.protocol import Invocation, ShutdownReason
 from lambent.sandbox.telemetry import Telemetry
 
 log = logging.getLogger("lambent.sandbox")
@@ -38,51 +33,24 @@ log = logging.getLogger("lambent.sandbox")
 # How long an event runs before its log is passed on live and its memory is watched: shorter ones need neither.
 _TICK_S = 0.1
 _STOP_S = 5.0
-_LAST_WORDS_S = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _InitError:
-    """Why the runtime could not be initialised: its own words, or what befell it."""
-
-    error_type: str
-    body: bytes | None = None
-    failure: Failure | None = None
-    timeout: bool = False
 
 
 class ExecutionEnvironment:
     """Implements `protocol.Environment` on a cell, whatever isolates that cell."""
 
-    def __init__(
-        self,
-        *,
-        spec: EnvironmentSpec,
-        plan: Plan,
-        cell: Cell,
-        function_log: FunctionLog,
-        clock: Clock,
-        on_stopped: Callable[[], Awaitable[None]],
-        programs: Sequence[Program] = (),
-    ) -> None:
-        """`programs` are the external extensions."""
-        self._spec = spec
-        self._plan = plan
-        self._programs = programs
-        self._cell = cell
-        self._log = function_log
-        self._clock = clock
+    def __init__(self, parts: Parts, *, on_stopped: Callable[[], Awaitable[None]]) -> None:
+        self._parts = parts
+        self._spec = parts.spec
+        self._cell = parts.cell
+        self._log = parts.log
+        self._lines = parts.lines
+        self._clock = parts.clock
         self._on_stopped = on_stopped
         self._loop = asyncio.get_running_loop()
-        self._lines = PlatformLines(spec, plan.version)
-        self._limit_bytes = spec.memory_mb * limits.MIB
         self._generation: Generation | None = None
-        self._ready: asyncio.Future[None] | None = None
-        self._init_error: _InitError | None = None
+        self._init: Initialisation | None = None  # while one is under way
         self._init_duration_ms: float | None = None  # until the first event's report has told it
         self._telemetry: Telemetry | None = None
-        self._phase: Phase = "init"
-        self._runtime_initialised = False
         self._run: EventRun | None = None
         self._verdict: Failure | None = None
         self._watching = False
@@ -104,99 +72,44 @@ class ExecutionEnvironment:
 
     async def initialise(self) -> None:
         """The INIT phase. Returns when the runtime is ready, or has failed, or has had its time."""
-        self._log.write(self._plan.warnings)
+        self._log.write(self._parts.plan.warnings)
         started_s = time.monotonic()
-        limit_s = limits.LAMBDA_INIT_TIMEOUT_S
-        if self._spec.initialization_type != "on-demand":
-            limit_s = min(float(limits.LAMBDA_TIMEOUT_S), max(130.0, self._spec.timeout_s))
-        error: _InitError | None
+        init = self._begin_init("init")
         try:
-            async with asyncio.timeout(limit_s):
-                error = await self._initialise("init")
+            async with asyncio.timeout(initialisation.time_limit_s(self._spec)):
+                error = await self._run_init(init)
         except TimeoutError:
             await self._end("timeout")
-            error = _InitError(error_type=failures.TIMED_OUT, timeout=True)
-            self._init_done("init", started_s, error)
+            error = init.timed_out()
         if error is None:
             self._init_duration_ms = (time.monotonic() - started_s) * 1000
         self._log.flush()
 
-    async def _initialise(self, phase: Phase) -> _InitError | None:
+    def _begin_init(self, phase: Phase) -> Initialisation:
+        init = Initialisation(self._parts, phase, self)
+        self._telemetry = init.telemetry
+        return init
+
+    async def _run_init(self, init: Initialisation) -> InitError | None:
         """Start extensions and runtime and wait until all are ready, or gone."""
-        started_s = time.monotonic()
-        self._phase = phase
-        self._runtime_initialised = False
-        telemetry = self._observe()
-        self._log.write(self._lines.init_start(self._clock.now(), phase))
-        if self._plan.failure is not None:
-            error: _InitError | None = _InitError(error_type=self._plan.failure.error_type, failure=self._plan.failure)
-        else:
-            self._init_error = self._verdict = None
+        generation = init.generation
+        if generation is not None:
+            self._verdict = None
             self._watching = True
-            self._ready = self._loop.create_future()
-            generation = self._generation = Generation(
-                spec=self._spec,
-                plan=self._plan,
-                programs=self._programs,
-                cell=self._cell,
-                memory_limit_bytes=self._limit_bytes,
-                clock=self._clock,
-                telemetry=telemetry,
-                listener=self,
-            )
+            self._init, self._generation = init, generation
             generation.ended.add_done_callback(lambda ended: self._generation_ended(generation, ended.result()))
-            try:
-                await generation.start()
-                await self._ready
-            finally:
-                self._ready = None
-            error = self._init_error
-        self._init_done(phase, started_s, error)
-        return error
-
-    def _observe(self) -> Telemetry:
-        """Let subscribers of the processes that are about to start hear of everything."""
-
-        def subscribed(extension: str, types: Sequence[str], logs_api: bool) -> None:
-            self._log.write(self._lines.subscription(self._clock.now(), extension, types, logs_api=logs_api))
-
-        telemetry = self._telemetry = Telemetry(
-            json_logs=self._spec.log_format == "JSON",
-            connect=self._cell.connect,
-            clock=self._clock,
-            on_subscribed=subscribed,
-        )
-        self._lines.observer = telemetry.platform
-        self._log.observer = telemetry.lines
-        return telemetry
-
-    def _init_done(self, phase: Phase, started_s: float, error: _InitError | None) -> None:
-        outcome = Outcome()
-        if error is not None:
-            outcome = Outcome(status="timeout" if error.timeout else "error", error_type=error.error_type)
-        now_s = self._clock.now()
-        duration_ms = (time.monotonic() - started_s) * 1000
-        if not self._runtime_initialised:
-            self._log.write(self._lines.init_runtime_done(now_s, phase, outcome))
-        if error is None and self._generation is not None:
-            for one in self._generation.extensions.registered:
-                self._log.write(self._lines.extension(now_s, one.name, "Ready", one.events))
-        self._log.write(self._lines.init_report(now_s, phase, duration_ms, outcome))
-        if self._telemetry is not None:
-            self._telemetry.close_subscription()
-            if not self._telemetry.wanted:
-                self._lines.observer = self._log.observer = None
+        try:
+            return await init.run()
+        finally:
+            self._init = None
 
     def _generation_ended(self, generation: Generation, how: Exit | None) -> None:
         """All processes and their last words are here."""
         if self._generation is generation:
             self._generation = None
         verdict, self._verdict = self._verdict or self._explain(how), None
-        if self._ready is not None and not self._ready.done():
-            if self._init_error is None:
-                timeout = verdict.error_type == failures.TIMED_OUT
-                self._init_error = _InitError(error_type=verdict.error_type, failure=verdict, timeout=timeout)
-            self._ready.set_result(None)
+        if self._init is not None and self._init.undecided:
+            self._init.ended(verdict)
         elif self._run is not None and self._run.delivered:
             self._fail(verdict)
         self._log.end_lines()
@@ -205,7 +118,7 @@ class ExecutionEnvironment:
     def _explain(self, how: Exit | None) -> Failure:
         """What befell a runtime that ended like this."""
         if how is not None and how.errno:
-            return failures.cannot_execute(self._plan.entrypoint, describe_start_error(how.errno))
+            return failures.cannot_execute(self._parts.plan.entrypoint, describe_start_error(how.errno))
         return failures.exited("signal: killed" if how is None else describe_exit(how))
 
     async def _end(self, reason: ShutdownReason) -> None:
@@ -262,9 +175,9 @@ class ExecutionEnvironment:
         finally:
             waiting.cancel()
 
-    async def _initialise_again(self) -> _InitError | None:
+    async def _initialise_again(self) -> InitError | None:
         await self._end("failure")
-        return await self._initialise("invoke")
+        return await self._run_init(self._begin_init("invoke"))
 
     def _tick(self, run: EventRun) -> None:
         """Ten times a second while an event runs; and its deadline."""
@@ -283,7 +196,7 @@ class ExecutionEnvironment:
     def _time_out(self, run: EventRun) -> None:
         failure = failures.timed_out(run.invocation.timeout_s)
         generation = self._generation
-        if generation is None or (self._ready is None and not run.delivered):
+        if generation is None or (self._init is None and not run.delivered):
             # Nothing of this event is there yet: at most the processes before it, on their way out.
             self._fail(failure)
         elif not generation.ending:
@@ -308,11 +221,8 @@ class ExecutionEnvironment:
         generation = self._generation
         if generation is None:
             return
-        if self._ready is not None and not self._runtime_initialised:
-            self._runtime_initialised = True
-            generation.extensions.close_registration()
-            self._log.write(self._lines.init_runtime_done(self._clock.now(), self._phase, Outcome()))
-        elif self._run is not None and self._run.answered:
+        first = self._init is not None and self._init.runtime_ready()
+        if not first and self._run is not None and self._run.answered:
             self._runtime_done(self._run)
         self._settle(generation)
 
@@ -324,24 +234,19 @@ class ExecutionEnvironment:
         """The runtime or an extension waits for an event: if all do, the init or the event is over."""
         if generation.ending or not generation.runtime_ready:
             return
-        if self._ready is not None:
-            if generation.extensions.all_asked and not self._ready.done():
-                generation.drain()
-                self._ready.set_result(None)
+        if self._init is not None:
+            if self._init.settle():
                 self._rest()
         elif self._run is not None and self._run.answered and generation.extensions.idle:
             self._conclude()
 
     def runtime_init_failed(self, error_type: str, body: bytes) -> None:
-        self._init_error = _InitError(error_type=error_type, body=body)
-        # It is to end by itself now, after its last words; one that does not is ended.
-        generation = self._generation
-        if generation is not None:
-            self._loop.call_later(_LAST_WORDS_S, generation.end, "failure")
+        if self._init is not None:
+            self._init.runtime_failed(error_type, body)
 
     def extension_failed(self, name: str, failure: Failure) -> None:
-        if self._ready is not None:
-            self._log.write(self._lines.extension(self._clock.now(), name, "Failed", (), failure.error_type))
+        if self._init is not None:
+            self._init.extension_failed(name, failure)
         if self._verdict is None:
             self._verdict = failure
             self._announce(failure)
@@ -404,7 +309,7 @@ class ExecutionEnvironment:
         self._flush_unless_running()
 
     def _flush_unless_running(self) -> None:
-        if self._run is None and self._ready is None:
+        if self._run is None and self._init is None:
             self._log.flush()
 
     # Concluding an event.
@@ -418,7 +323,7 @@ class ExecutionEnvironment:
             return True
         generation = self._generation
         runtime = generation.runtime if generation is not None else None
-        if generation is None or runtime is None or runtime.session.memory_peak_bytes <= self._limit_bytes:
+        if generation is None or runtime is None or runtime.session.memory_peak_bytes <= self._parts.memory_limit_bytes:
             return False
         self._verdict = failures.exited("signal: killed")
         generation.end("failure")

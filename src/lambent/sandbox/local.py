@@ -16,17 +16,19 @@ import os
 import shutil
 from pathlib import Path
 
-from lambent.core import ids
+from lambent.core import ids, limits
 from lambent.core.clock import Clock
 from lambent.core.log_events import LogSink
 from lambent.core.operations import Scope
 from lambent.sandbox.environment import ExecutionEnvironment
 from lambent.sandbox.extension_process import find_programs
 from lambent.sandbox.function_log import FunctionLog
+from lambent.sandbox.initialisation import Parts
 from lambent.sandbox.interpreters import Interpreters, RuntimeRow
 from lambent.sandbox.launcher import CellRequest, Launcher, ProcessLauncher
 from lambent.sandbox.layers import LayerFolders
 from lambent.sandbox.plans import Planner, machine_interpreters
+from lambent.sandbox.platform_lines import PlatformLines
 from lambent.sandbox.protocol import CannotRun, CodeSource, EnvironmentSpec, StartRefused
 
 
@@ -100,21 +102,23 @@ class ProcessSandbox:
         except StartRefused:
             cell.close()
             raise
-        environment = ExecutionEnvironment(
+        parts = Parts(
             spec=spec,
             plan=plan,
             cell=cell,
-            function_log=FunctionLog(
+            log=FunctionLog(
                 self._logs,
                 self._clock,
                 scope=Scope(account=spec.account, region=spec.region),
                 group=spec.log_group,
                 stream=spec.log_stream,
             ),
+            lines=PlatformLines(spec, plan.version),
             clock=self._clock,
+            memory_limit_bytes=spec.memory_mb * limits.MIB,
             programs=find_programs(opt, inside=plan.root is not None),
-            on_stopped=lambda: self._forget(spec.environment_id, home),
         )
+        environment = ExecutionEnvironment(parts, on_stopped=lambda: self._forget(spec.environment_id, home))
         self._environments[spec.environment_id] = environment
         try:
             await environment.initialise()
