@@ -13,9 +13,9 @@ from typing import NoReturn
 
 import msgspec
 
+from lambent.core.json_faults import find_fault, source
 from lambent.core.limits import LAMBDA_CLIENT_CONTEXT_BYTES, LAMBDA_RESPONSE_BYTES
 from lambent.lambda_.errors import InvalidRequestContent
-from lambent.lambda_.json_faults import find_fault, source
 
 _SYNTAX = msgspec.json.Decoder(msgspec.Raw)
 

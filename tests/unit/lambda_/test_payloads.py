@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambent.lambda_ import json_faults
+from lambent.core import json_faults
+from lambent.core.json_faults import find_fault
 from lambent.lambda_.errors import InvalidRequestContent
-from lambent.lambda_.json_faults import find_fault
 from lambent.lambda_.payloads import client_context_of, event_of
 
 json_values = st.recursive(
