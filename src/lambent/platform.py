@@ -21,8 +21,10 @@ from lambent.core.clock import Clock, SystemClock
 from lambent.core.config import ServerConfig
 from lambent.core.errors import UserFacingError
 from lambent.core.owners import LeaseLost
+from lambent.debug_api import DebugApi
 from lambent.execution.activity import ActivityReader
 from lambent.execution.admission import HostAdmission, HostRules
+from lambent.execution.debugging import Debugging
 from lambent.execution.engine import LocalEngine
 from lambent.execution.host import HostReader
 from lambent.execution.model import EnvironmentCredentials, FunctionVersion
@@ -40,6 +42,7 @@ from lambent.logs.query import LogReader
 from lambent.logs.sink import DatabaseLogSink
 from lambent.logs.sweeper import Sweeper
 from lambent.metrics_page import MetricsPage
+from lambent.sandbox import debug_plans
 from lambent.sandbox.isolation import probe
 from lambent.sandbox.launcher import Launcher
 from lambent.sandbox.local import ProcessSandbox
@@ -167,11 +170,13 @@ class Platform:
             account_concurrency=config.account_concurrency,
             strict_aws=config.strict_aws,
         )
+        debugging = Debugging(engine, environments.debug_ports, debugger_for=debug_plans.debugger_for)
         lambda_metrics = LambdaMetrics(ActivityReader(engine.metrics, engine.concurrency_of), clock)
         recorder = Recorder(logs_database, clock, lambda_metrics.take)
         recorder.start()
         parts.push_async_callback(recorder.close)
         parts.push_async_callback(engine.drain, 0.0)
+        parts.push_async_callback(debugging.close)
 
         signing_key = os.urandom(32)  # of URLs that live for ten minutes: a restart ends them
         functions = lambda_room.LambdaRoom(
@@ -182,6 +187,7 @@ class Platform:
             clock=clock,
             signing_key=signing_key,
             account_concurrency=config.account_concurrency,
+            debugging=debugging,
         )
         collector = Collector(control, blobs, code, clock, references=lambda_room.referenced_blobs)
         await collector.collect()
@@ -207,6 +213,7 @@ class Platform:
         MetricsPage(
             engine=engine, sink=sink, databases=(control_file, logs_file), anonymous=config.auth_file is None
         ).mount(endpoint)
+        DebugApi(config=config, invoker=functions.invoker, debugging=debugging, clock=clock).mount(endpoint)
         await functions.start()
         await endpoint.start()
         self._endpoint = endpoint

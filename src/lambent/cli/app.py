@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from lambent.cli.backup import backup
+from lambent.cli.debug import debug
 from lambent.cli.doctor import doctor
 from lambent.cli.invoke import invoke
 from lambent.cli.logs import logs
@@ -30,7 +31,7 @@ def commands() -> typer.Typer:
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for command in (up, invoke, logs, runtimes, status, doctor, backup, version):
+    for command in (up, invoke, debug, logs, runtimes, status, doctor, backup, version):
         app.command()(command)
     return app
 

@@ -50,6 +50,12 @@ class Server:
             text = response.read()
             return json.loads(text) if text else None
 
+    def converse(self, path: str, body: Mapping[str, object]) -> Iterator[Any]:
+        """The JSON lines that one of Lambent's own routes answers to `body`, as they come."""
+        with self._exchange("POST", path, {}, json.dumps(body).encode()) as response:
+            while line := response.readline():
+                yield json.loads(line)
+
     def stream(self, path: str, **query: str) -> Iterator[Any]:
         """The JSON lines of one of Lambent's own routes, as they come."""
         with self._exchange("GET", path, query) as response:

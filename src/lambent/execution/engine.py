@@ -372,6 +372,7 @@ class LocalEngine:
             system_log_level=function.system_log_level,
             initialization_type=function.initialization_type,
             runtime_version_arn=function.runtime_version_arn,
+            debug_port=function.debug_port,
         )
 
     async def _reap(self) -> None:

@@ -38,6 +38,7 @@ class FunctionVersion(msgspec.Struct, frozen=True, kw_only=True):
     system_log_level: str | None = None
     initialization_type: InitializationType = "on-demand"
     runtime_version_arn: str = ""
+    debug_port: str = ""  # see `debugging`
 
 
 class InvokeRequest(msgspec.Struct, frozen=True, kw_only=True):

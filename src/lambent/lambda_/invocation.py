@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from lambent.core.operations import Scope
+from lambent.execution.debugging import Debugging, Wish
 from lambent.execution.model import Engine, InvokeRequest, InvokeResult, Throttled
 from lambent.lambda_ import lineage
 from lambent.lambda_.aliases import choose
@@ -37,6 +38,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str = ""
     client_context: str = ""
     streaming: bool = False
+    debug: Wish | None = None
 
 
 class Invoked(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,9 +51,17 @@ class Invoked(msgspec.Struct, frozen=True, kw_only=True):
 class Invoker:
     """Runs functions for everyone in this process: the API, and whatever delivers events to functions."""
 
-    def __init__(self, *, directory: Directory, engine: Engine, random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        engine: Engine,
+        random: Callable[[], float],
+        debugging: Debugging | None = None,
+    ) -> None:
         self._directory = directory
         self._engine = engine
+        self._debugging = debugging
         self._random = random
 
     async def find(self, reference: FunctionReference) -> Target:
@@ -90,8 +100,12 @@ class Invoker:
         Raises as `check`, and TooManyRequests with AWS's Reason, InvalidRuntime when no machine here can run it.
         """
         chosen, request = await self.check(event)
+        debugging = self._debugging
         try:
-            result = await self._engine.invoke(chosen.function, request)
+            if debugging is not None and (event.debug is not None or debugging.wants(chosen.function.arn)):
+                result = await debugging.invoke(chosen.function, request, event.debug)
+            else:
+                result = await self._engine.invoke(chosen.function, request)
         except Throttled as throttled:
             raise _too_many_requests(throttled) from throttled
         except CannotRun as error:

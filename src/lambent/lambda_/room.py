@@ -8,6 +8,7 @@ from collections.abc import Callable
 from lambent.core.clock import Clock
 from lambent.core.ids import IdSource, new_hex, new_uuid
 from lambent.core.operations import Operation
+from lambent.execution.debugging import Debugging
 from lambent.execution.model import Engine
 from lambent.lambda_ import layers_store, store
 from lambent.lambda_.api import aliases, code, functions, invoke, resources, versions
@@ -38,6 +39,7 @@ class LambdaRoom:
         clock: Clock,
         signing_key: bytes,
         account_concurrency: int,
+        debugging: Debugging | None = None,
         objects: ObjectReader | None = None,
         new_id: IdSource = new_uuid,
         new_trace_digits: IdSource = new_hex,
@@ -51,7 +53,7 @@ class LambdaRoom:
         self._lifecycle = Lifecycle(
             database=database, code=code_store, directory=directory, engine=engine, clock=clock, new_id=new_id
         )
-        self.invoker = Invoker(directory=directory, engine=engine, random=random)
+        self.invoker = Invoker(directory=directory, engine=engine, random=random, debugging=debugging)
         parts = Parts(
             basics=basics,
             directory=directory,

@@ -20,6 +20,8 @@ from lambent.core import ids, limits
 from lambent.core.clock import Clock
 from lambent.core.log_events import LogSink
 from lambent.core.operations import Scope
+from lambent.sandbox import debug_plans
+from lambent.sandbox.debugging import DebugPorts, Waiting
 from lambent.sandbox.environment import ExecutionEnvironment
 from lambent.sandbox.extension_process import find_programs
 from lambent.sandbox.function_log import FunctionLog
@@ -62,6 +64,7 @@ class ProcessSandbox:
         self._planner = Planner(self._interpreters, self._work_dir / "runtimes", sandboxed=sandboxed)
         self._sandboxed = sandboxed
         self._environments: dict[str, ExecutionEnvironment] = {}
+        self.debug_ports = DebugPorts(clock)
         self._own: _OwnFolder | None = None
         self._own_lock = asyncio.Lock()
         self._closed = False
@@ -81,6 +84,12 @@ class ProcessSandbox:
         home = own.path / spec.environment_id
         tmp = home / "tmp"
         plan = await self._planner.plan(spec, task_root=task_root.absolute(), opt=opt, tmp=tmp)
+        memory_mb = spec.memory_mb
+        inside_port = 0
+        if spec.debug_port:
+            memory_mb += debug_plans.HEADROOM_MB
+            inside_port = debug_plans.SANDBOX_PORT if self._sandboxed else debug_plans.free_port()
+            plan = debug_plans.debugged(plan, spec, port=inside_port, task_root=task_root.absolute(), opt=opt)
         try:
             if not self._sandboxed:
                 tmp.mkdir(parents=True)
@@ -88,7 +97,7 @@ class ProcessSandbox:
                 CellRequest(
                     task_root=str(task_root.absolute()),
                     opt="" if opt is None else str(opt.absolute()),
-                    memory_mb=spec.memory_mb,
+                    memory_mb=memory_mb,
                     ephemeral_storage_mb=spec.ephemeral_storage_mb,
                     endpoint_url=spec.endpoint_url,
                     root=plan.root,
@@ -115,13 +124,24 @@ class ProcessSandbox:
             ),
             lines=PlatformLines(spec, plan.version),
             clock=self._clock,
-            memory_limit_bytes=spec.memory_mb * limits.MIB,
+            memory_limit_bytes=memory_mb * limits.MIB,
             programs=find_programs(opt, inside=plan.root is not None),
         )
         environment = ExecutionEnvironment(parts, on_stopped=lambda: self._forget(spec.environment_id, home))
         self._environments[spec.environment_id] = environment
         try:
-            await environment.initialise()
+            if spec.debug_port:
+                # Its init comes with its event, where no time limit of inits holds and no other start waits for it.
+                await self.debug_ports.find(spec.debug_port).lead_to(
+                    Waiting(
+                        cell=cell,
+                        inside_port=inside_port,
+                        folder=plan.folder,
+                        end=lambda: environment.stop("failure"),
+                    )
+                )
+            else:
+                await environment.initialise()
         except BaseException:
             await asyncio.shield(environment.stop("failure"))
             raise

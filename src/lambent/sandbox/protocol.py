@@ -47,6 +47,7 @@ class EnvironmentSpec(msgspec.Struct, frozen=True, kw_only=True):
     system_log_level: str | None = None
     initialization_type: InitializationType = "on-demand"
     runtime_version_arn: str = ""
+    debug_port: str = ""  # id of the port whose debugger the runtime waits for, inside its first event
 
 
 class Invocation(msgspec.Struct, frozen=True, kw_only=True):

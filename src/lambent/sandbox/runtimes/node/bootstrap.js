@@ -66,6 +66,14 @@ function failed(error) {
   process.exit(callbacks ? 129 : 1);
 }
 
+const debugPort = Number(environ._LAMBENT_DEBUG_PORT || 0);
+delete environ._LAMBENT_DEBUG_PORT;
+if (debugPort) {
+  const inspector = require('inspector');
+  inspector.open(debugPort, '127.0.0.1');
+  inspector.waitForDebugger();
+}
+
 require('./lib/handler')
   .load(environ.LAMBDA_TASK_ROOT, environ._HANDLER)
   .then(started)

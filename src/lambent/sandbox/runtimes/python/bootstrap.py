@@ -70,6 +70,11 @@ def _load_handler(handler):
 def _initialise(wire, environ):
     """Load the handler; a failure is logged, told to the platform, and ends the process."""
     try:
+        debug_port = environ.pop("_LAMBENT_DEBUG_PORT", "")
+        if debug_port:
+            from lambent_runtime import debugger
+
+            debugger.wait(int(debug_port))
         return _load_handler(environ["_HANDLER"])
     except Exception:
         from lambent_runtime import errors
