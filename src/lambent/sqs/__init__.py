@@ -1,0 +1,1 @@
+"""Amazon SQS: queues, messages, permissions, dead letters. The messages themselves live in the room `queueing`."""
