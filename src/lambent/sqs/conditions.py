@@ -7,9 +7,9 @@ stored; so `holds` meets only what it knows.
 from __future__ import annotations
 
 import fnmatch
-import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 Keys = Mapping[str, Sequence[str]]
@@ -107,11 +107,19 @@ def _numbers(compare: Callable[[float, float], bool]) -> Compare:
     return numeric
 
 
-def _address(value: str, network: str) -> bool:
-    try:
-        return ipaddress.ip_address(value) in ipaddress.ip_network(network, strict=False)
-    except ValueError:
-        return False
+def _moments(compare: Callable[[datetime, datetime], bool]) -> Compare:
+    def moment(value: str, wanted: str) -> bool:
+        try:
+            return compare(_moment(value), _moment(wanted))
+        except ValueError:
+            return False
+
+    return moment
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _listed(value: object) -> list[Any]:
@@ -129,7 +137,10 @@ _COMPARISONS: Mapping[str, Compare] = {
     "arnequals": _arn,
     "arnlike": _arn,
     "bool": lambda value, wanted: value.lower() == wanted.lower(),
-    "ipaddress": _address,
+    "datelessthan": _moments(lambda value, wanted: value < wanted),
+    "datelessthanequals": _moments(lambda value, wanted: value <= wanted),
+    "dategreaterthan": _moments(lambda value, wanted: value > wanted),
+    "dategreaterthanequals": _moments(lambda value, wanted: value >= wanted),
     "numericequals": _numbers(lambda value, wanted: value == wanted),
     "numericlessthan": _numbers(lambda value, wanted: value < wanted),
     "numericlessthanequals": _numbers(lambda value, wanted: value <= wanted),

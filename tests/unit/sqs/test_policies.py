@@ -88,17 +88,17 @@ def test_actions_and_resources() -> None:
     [
         ({"StringEquals": {"aws:PrincipalAccount": "111111111111"}}, "allow"),
         ({"StringNotEquals": {"aws:PrincipalAccount": ["111111111111", "222222222222"]}}, "none"),
-        ({"StringNotEquals": {"aws:absent": "x"}}, "allow"),
-        ({"StringEqualsIfExists": {"aws:absent": "x"}}, "allow"),
+        ({"StringNotEquals": {"aws:SourceVpc": "x"}}, "allow"),
+        ({"StringEqualsIfExists": {"aws:SourceVpc": "x"}}, "allow"),
         ({"StringLike": {"aws:PrincipalAccount": "1111*"}}, "allow"),
         ({"Bool": {"aws:SecureTransport": "true"}}, "allow"),
         ({"Bool": {"aws:SecureTransport": False}}, "none"),
-        ({"Null": {"aws:absent": "true"}}, "allow"),
+        ({"Null": {"aws:SourceVpc": "true"}}, "allow"),
         ({"Null": {"aws:PrincipalAccount": "true"}}, "none"),
-        ({"IpAddress": {"aws:SourceIp": "127.0.0.0/8"}}, "allow"),
-        ({"NotIpAddress": {"aws:SourceIp": "127.0.0.0/8"}}, "none"),
-        ({"NumericLessThan": {"aws:number": 4}}, "allow"),
-        ({"ForAllValues:StringEquals": {"aws:absent": "x"}}, "allow"),
+        ({"NumericLessThan": {"aws:EpochTime": 4}}, "allow"),
+        ({"DateGreaterThan": {"aws:CurrentTime": "2026-01-01T00:00:00Z"}}, "allow"),
+        ({"DateLessThan": {"aws:CurrentTime": "2026-01-01T00:00:00Z"}}, "none"),
+        ({"ForAllValues:StringEquals": {"aws:SourceVpc": "x"}}, "allow"),
         ({"ForAnyValue:StringLike": {"aws:PrincipalAccount": ["2*", "1*"]}}, "allow"),
     ],
 )
@@ -106,8 +106,8 @@ def test_conditions(condition: dict[str, Any], decision: str) -> None:
     keys = {
         "aws:principalaccount": ["111111111111"],
         "aws:securetransport": ["true"],
-        "aws:sourceip": ["127.0.0.1"],
-        "aws:number": ["3"],
+        "aws:epochtime": ["3"],
+        "aws:currenttime": ["2026-02-03T04:05:06Z"],
     }
     assert policies.decide(document({"Condition": condition}), attempt(keys=keys)) == decision
 
@@ -124,7 +124,9 @@ def test_conditions(condition: dict[str, Any], decision: str) -> None:
         '{"Statement": [{"Effect": "Allow", "Principal": "ann", "Action": "sqs:*", "Resource": "*"}]}',
         '{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": "${aws:x}"}]}',
         '{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": "*", '
-        '"Condition": {"Sometimes": {"a:b": "c"}}}]}',
+        '"Condition": {"Sometimes": {"aws:SourceArn": "c"}}}]}',
+        '{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": "*", '
+        '"Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}]}',
     ],
 )
 def test_what_is_no_policy(text: str) -> None:
