@@ -68,6 +68,10 @@ class ExecutionEnvironment:
     def initialised(self) -> bool:
         return self.alive and self._generation is not None and self._generation.idle
 
+    @property
+    def places(self) -> int:
+        return 1
+
     # Initialisation.
 
     async def initialise(self) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from lambent.core import limits
 
 EXIT_ERROR = "Runtime.ExitError"
+OUT_OF_MEMORY = "Runtime.OutOfMemory"
 TIMED_OUT = "Sandbox.Timedout"
 TOO_LARGE = "Function.ResponseSizeTooLarge"
 TRUNCATED = "Runtime.TruncatedResponse"
@@ -50,6 +51,11 @@ def exited(description: str | None) -> Failure:
     else:
         detail = f"Runtime exited with error: {description}"
     return Failure(error_type=EXIT_ERROR, detail=detail)
+
+
+def out_of_memory() -> Failure:
+    """An environment of several events at once took more memory than it has."""
+    return Failure(error_type=OUT_OF_MEMORY, detail="Runtime exited with error: signal: killed")
 
 
 def cannot_execute(path: str, reason: str) -> Failure:

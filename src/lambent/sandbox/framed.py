@@ -1,8 +1,9 @@
 """The framed socket to our own runtimes: one write for an event, one frame back.
 
-A stream socket, descriptor 3 in the runtime (named by `_LAMBENT_CHANNEL_FD`). A frame is its type (one byte), the
-length of its body (four bytes, big-endian) and the body. `text` is a two-byte length and UTF-8; `peak` is the process's
-largest resident memory so far in KiB (four bytes, 0 = unknown).
+A stream socket, descriptor 3 in the runtime (named by `_LAMBENT_CHANNEL_FD`); a runtime that runs several events at
+once has that one for its output, and opens another for each event that it could take (see `places`). A frame is its
+type (one byte), the length of its body (four bytes, big-endian) and the body. `text` is a two-byte length and UTF-8;
+`peak` is the process's largest resident memory so far in KiB (four bytes, 0 = unknown).
 
     to the runtime
       I  invoke        length of the fields (four bytes); the fields joined by NUL: request id, deadline (epoch ms),
@@ -84,7 +85,7 @@ class FramedTransport(asyncio.Protocol):
         self._skip_bytes = 0  # of an oversized result, which is read and thrown away
         self._paused = False
         self._keeps_event = False  # after K, until the answer
-        self._closed = asyncio.get_running_loop().create_future()
+        self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @classmethod
     async def open(cls, session: Session, sock: socket.socket, on_violation: Callable[[], None]) -> FramedTransport:
@@ -105,6 +106,10 @@ class FramedTransport(asyncio.Protocol):
 
     async def wait_closed(self) -> None:
         await asyncio.shield(self._closed)
+
+    def on_closed(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the socket is closed and all that came through it has been taken in."""
+        self._closed.add_done_callback(lambda _: callback())
 
     def close(self) -> None:
         if self._transport is not None:

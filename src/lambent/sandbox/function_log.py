@@ -62,6 +62,12 @@ class FunctionLog:
         # Hears the lines of the function and its extensions: the source ("function", "extension") and the lines.
         self.observer: Callable[[str, Sequence[str]], None] | None = None
 
+    def branch(self) -> FunctionLog:
+        """Another log into the same stream, for one of several events at once: its lines and its tail are its own."""
+        branch = FunctionLog(self._sink, self._clock, scope=self._scope, group=self._group, stream=self._stream)
+        branch.observer = self.observer
+        return branch
+
     def begin_tail(self) -> None:
         """From now on lines belong to an event's tail."""
         self._tail = []

@@ -21,6 +21,7 @@ from lambent.sandbox.extensions_api import ExtensionsApi
 from lambent.sandbox.failures import Failure
 from lambent.sandbox.launcher import RUNTIME, Cell, Exit, describe_exit, describe_start_error
 from lambent.sandbox.lifecycle import RuntimeState
+from lambent.sandbox.places import ChannelPlaces, PolledPlaces
 from lambent.sandbox.protocol import EnvironmentSpec, Invocation, ShutdownReason
 from lambent.sandbox.runtime_process import Plan, RuntimeProcess
 from lambent.sandbox.session import Listener
@@ -61,7 +62,9 @@ class Generation:
         clock: Clock,
         telemetry: Telemetry,
         listener: GenerationListener,
+        places: PolledPlaces | ChannelPlaces | None = None,
     ) -> None:
+        """`places`: where the runtime's events run when there may be several at once."""
         self._spec = spec
         self._plan = plan
         self._programs = programs
@@ -70,6 +73,7 @@ class Generation:
         self._clock = clock
         self._telemetry = telemetry
         self._listener = listener
+        self._places = places
         self._loop = asyncio.get_running_loop()
         self._api: ApiServer | None = None
         self._running: dict[str, ExtensionProcess] = {}
@@ -127,7 +131,13 @@ class Generation:
                 await self._starting
         if not self.ending:
             self.runtime = await RuntimeProcess.start(
-                self._cell, self._plan, self._limit_bytes, api, self._listener, self._listener.runtime_piped
+                self._cell,
+                self._plan,
+                self._limit_bytes,
+                api,
+                self._listener,
+                self._listener.runtime_piped,
+                self._places,
             )
             self.runtime.ended.add_done_callback(self._runtime_ended)
             self._end_late_comer()

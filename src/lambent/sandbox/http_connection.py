@@ -104,6 +104,7 @@ class HttpConnection(asyncio.Protocol):
         self._sink: BodySink | None = None
         self._answered = True
         self._keep_alive = True
+        self._successor: asyncio.Protocol | None = None
 
     def respond(
         self, status: int, body: bytes, content_type: str = "application/json", headers: Mapping[str, str] | None = None
@@ -125,6 +126,26 @@ class HttpConnection(asyncio.Protocol):
         self._transport.write(head + body)
         if not self._keep_alive and self._sink is None:
             self._transport.close()
+
+    def upgrade(self, protocol: str, successor: asyncio.Protocol) -> None:
+        """Answer a request to upgrade: from the end of its head on, the connection is `successor`'s."""
+        self._answered = True
+        self._successor = successor
+        if self._transport is not None:
+            lines = ("HTTP/1.1 101 Switching Protocols", f"Upgrade: {protocol}", "Connection: Upgrade", "", "")
+            self._transport.write("\r\n".join(lines).encode())
+
+    def _hand_over(self, data: bytes) -> None:
+        transport, successor = self._transport, self._successor
+        if transport is None or successor is None:
+            self._refuse()
+            return
+        self._transport = self._sink = None
+        self._service.disconnected(self)
+        transport.set_protocol(successor)
+        successor.connection_made(transport)
+        if data:
+            successor.data_received(data)
 
     def resume(self) -> None:
         """Read on after a sink said to pause."""
@@ -151,7 +172,9 @@ class HttpConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        except httptools.HttpParserUpgrade as upgrade:
+            self._hand_over(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
             self._refuse()
 
     def _refuse(self) -> None:

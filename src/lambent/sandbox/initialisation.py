@@ -20,6 +20,7 @@ from lambent.sandbox.failures import Failure
 from lambent.sandbox.function_log import FunctionLog
 from lambent.sandbox.generation import Generation, GenerationListener
 from lambent.sandbox.launcher import Cell
+from lambent.sandbox.places import ChannelPlaces, PolledPlaces
 from lambent.sandbox.platform_lines import Outcome, Phase, PlatformLines
 from lambent.sandbox.protocol import EnvironmentSpec
 from lambent.sandbox.runtime_process import Plan
@@ -64,13 +65,19 @@ def time_limit_s(spec: EnvironmentSpec) -> float:
 class Initialisation:
     """One INIT phase. `generation` is None when there is nothing to start: the plan itself has failed."""
 
-    def __init__(self, parts: Parts, phase: Phase, listener: GenerationListener) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        phase: Phase,
+        listener: GenerationListener,
+        places: PolledPlaces | ChannelPlaces | None = None,
+    ) -> None:
         self._parts = parts
         self._phase = phase
         self._started_s = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
-        self._runtime_initialised = False
+        self.runtime_initialised = False
         self.error: InitError | None = None
         self.telemetry = self._observe()
         self.generation: Generation | None = None
@@ -87,6 +94,7 @@ class Initialisation:
             clock=parts.clock,
             telemetry=self.telemetry,
             listener=listener,
+            places=places,
         )
 
     @property
@@ -134,7 +142,7 @@ class Initialisation:
             outcome = Outcome(status="timeout" if error.timeout else "error", error_type=error.error_type)
         now_s = parts.clock.now()
         duration_ms = (time.monotonic() - self._started_s) * 1000
-        if not self._runtime_initialised:
+        if not self.runtime_initialised:
             parts.log.write(parts.lines.init_runtime_done(now_s, self._phase, outcome))
         if error is None and self.generation is not None:
             for one in self.generation.extensions.registered:
@@ -148,9 +156,9 @@ class Initialisation:
 
     def runtime_ready(self) -> bool:
         """The runtime asks for its first event; False when it has done so before."""
-        if self._runtime_initialised or self.generation is None:
+        if self.runtime_initialised or self.generation is None:
             return False
-        self._runtime_initialised = True
+        self.runtime_initialised = True
         self.generation.extensions.close_registration()
         parts = self._parts
         parts.log.write(parts.lines.init_runtime_done(parts.clock.now(), self._phase, Outcome()))

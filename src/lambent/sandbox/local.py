@@ -21,6 +21,7 @@ from lambent.core.clock import Clock
 from lambent.core.log_events import LogSink
 from lambent.core.operations import Scope
 from lambent.sandbox import debug_plans
+from lambent.sandbox.concurrent_environment import ConcurrentEnvironment
 from lambent.sandbox.debugging import DebugPorts, Waiting
 from lambent.sandbox.environment import ExecutionEnvironment
 from lambent.sandbox.extension_process import find_programs
@@ -63,7 +64,7 @@ class ProcessSandbox:
         self._layers = LayerFolders(self._work_dir / "layers")
         self._planner = Planner(self._interpreters, self._work_dir / "runtimes", sandboxed=sandboxed)
         self._sandboxed = sandboxed
-        self._environments: dict[str, ExecutionEnvironment] = {}
+        self._environments: dict[str, ExecutionEnvironment | ConcurrentEnvironment] = {}
         self.debug_ports = DebugPorts(clock)
         self._own: _OwnFolder | None = None
         self._own_lock = asyncio.Lock()
@@ -73,10 +74,10 @@ class ProcessSandbox:
         """What each AWS runtime runs on here."""
         return await self._interpreters.table()
 
-    async def start(self, spec: EnvironmentSpec) -> ExecutionEnvironment:
+    async def start(self, spec: EnvironmentSpec) -> ExecutionEnvironment | ConcurrentEnvironment:
         """Start an environment and its INIT phase. Raises StartRefused, CannotRun; KeyError for unknown code."""
         self._check_open()
-        if spec.initialization_type not in ("on-demand", "provisioned-concurrency"):
+        if spec.initialization_type not in ("on-demand", "provisioned-concurrency", "lambda-managed-instances"):
             raise CannotRun(f"initialization type {spec.initialization_type} is not supported by this release")
         task_root = await self._code.folder(spec.code)
         opt = await self._layers.folder(spec.layers, [await self._code.folder(layer) for layer in spec.layers])
@@ -127,7 +128,8 @@ class ProcessSandbox:
             memory_limit_bytes=memory_mb * limits.MIB,
             programs=find_programs(opt, inside=plan.root is not None),
         )
-        environment = ExecutionEnvironment(parts, on_stopped=lambda: self._forget(spec.environment_id, home))
+        kind = ConcurrentEnvironment if spec.concurrent else ExecutionEnvironment
+        environment = kind(parts, on_stopped=lambda: self._forget(spec.environment_id, home))
         self._environments[spec.environment_id] = environment
         try:
             if spec.debug_port:

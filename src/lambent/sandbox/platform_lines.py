@@ -44,6 +44,7 @@ class PlatformLines:
     def __init__(self, spec: EnvironmentSpec, runtime_version: str) -> None:
         self._spec = spec
         self._runtime_version = runtime_version
+        self._managed = spec.initialization_type == "lambda-managed-instances"
         self._json = spec.log_format == "JSON"
         self._threshold = _LEVELS.get(spec.system_log_level or "INFO", 20)
         self.observer: PlatformObserver | None = None
@@ -115,12 +116,15 @@ class PlatformLines:
         kind = "logsSubscription" if logs_api else "telemetrySubscription"
         return self._tell(now_s, kind, record, "INFO", text)
 
-    def start(self, now_s: float, request_id: str, trace_id: str = "") -> list[str]:
+    def start(self, now_s: float, request_id: str, trace_id: str = "", function_arn: str = "") -> list[str]:
+        """`function_arn` as it was invoked: told of managed instances only."""
         version = self._spec.function_version
         text = f"START RequestId: {request_id} Version: {version}"
         if self._text_only:
             return [text + "\n"]
         record: dict[str, Any] = {"requestId": request_id, "version": version}
+        if function_arn and self._managed:
+            record["functionArn"] = function_arn
         if trace_id:
             record["tracing"] = {"type": "X-Amzn-Trace-Id", "value": trace_id}
         return self._tell(now_s, "start", record, "INFO", text)
@@ -151,13 +155,14 @@ class PlatformLines:
         text = _report_line(request_id, report, outcome)
         if self._text_only:
             return [text + "\n"]
-        metrics: dict[str, Any] = {
-            "durationMs": round(report.duration_ms, 3),
-            "billedDurationMs": report.billed_duration_ms,
-            "memorySizeMB": report.memory_mb,
-            "maxMemoryUsedMB": report.max_memory_used_mb,
-        }
-        if report.init_duration_ms is not None:
+        metrics: dict[str, Any] = {"durationMs": round(report.duration_ms, 3)}
+        if not self._managed:
+            metrics |= {
+                "billedDurationMs": report.billed_duration_ms,
+                "memorySizeMB": report.memory_mb,
+                "maxMemoryUsedMB": report.max_memory_used_mb,
+            }
+        if not self._managed and report.init_duration_ms is not None:
             metrics["initDurationMs"] = round(report.init_duration_ms, 3)
         record = {
             "requestId": request_id,

@@ -4,8 +4,8 @@
 implements the same three calls with the same messages. Every message is plain data.
 
 Life of an environment:  start -> (ready | StartFailed) -> invoke* -> stop.  One environment runs one event
-at a time (until multi-concurrent environments come). After a timeout or a crash the environment is *reset*:
-the next invoke initialises a new process with the same /tmp and log stream.
+at a time. After a timeout or a crash the environment is *reset*: the next invoke initialises a new process with the
+same /tmp and log stream. One that is `concurrent` runs up to `max_concurrency` events at a time and is never reset.
 """
 
 from __future__ import annotations
@@ -46,8 +46,17 @@ class EnvironmentSpec(msgspec.Struct, frozen=True, kw_only=True):
     application_log_level: str | None = None
     system_log_level: str | None = None
     initialization_type: InitializationType = "on-demand"
+    max_concurrency: int = 1  # events at a time: see `concurrent`
     runtime_version_arn: str = ""
     debug_port: str = ""  # id of the port whose debugger the runtime waits for, inside its first event
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether it lives by the rules of environments that run several events at once, as AWS's managed instances do.
+
+        A timeout ends an event and leaves its handler running; when the runtime ends, the environment does.
+        """
+        return self.max_concurrency > 1 or self.initialization_type == "lambda-managed-instances"
 
 
 class Invocation(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +145,14 @@ class Environment(Protocol):
 
         False when the init failed or has run out of time, and after a crash or a timeout: the next event begins with an
         init of its own.
+        """
+
+    @property
+    def places(self) -> int:
+        """How many events it can run at a time as things are, those under way included; at most its max_concurrency.
+
+        A concurrent environment may have fewer places than it was asked for: what its runtime offers, without those
+        where a handler still runs after its time was over.
         """
 
     async def invoke(self, invocation: Invocation) -> Response:

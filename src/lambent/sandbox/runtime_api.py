@@ -17,14 +17,14 @@ import msgspec
 from lambent.core import limits
 from lambent.sandbox import failures
 from lambent.sandbox.failures import Failure
-from lambent.sandbox.http_connection import BodySink, Discard, HttpConnection, Request
+from lambent.sandbox.http_connection import BodySink, Discard, HttpConnection, Request, WholeBody
 from lambent.sandbox.lifecycle import InvalidTransition, RuntimeState
 from lambent.sandbox.protocol import Invocation
 from lambent.sandbox.session import InvalidRequestId, Session
 
 ADDRESS_VARIABLE = "AWS_LAMBDA_RUNTIME_API"
-_BASE = "/2018-06-01"
-_INVOCATION = re.compile(_BASE + r"/runtime/invocation/([^/]+)/(response|error)")
+BASE = "/2018-06-01"
+INVOCATION = re.compile(BASE + r"/runtime/invocation/([^/]+)/(response|error)")
 _ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
 _OK = b'{"status":"OK"}\n'
 _ERROR_TYPE_HEADER = "lambda-runtime-function-error-type"
@@ -37,6 +37,11 @@ def error_type(reported: str) -> str:
     if _ERROR_TYPE.fullmatch(reported):
         return reported
     return "Function.Unknown" if reported.startswith("Function.") else "Runtime.Unknown"
+
+
+def error_type_of(request: Request) -> str:
+    """The error type that counts, of a request that reports an error."""
+    return error_type(request.header(_ERROR_TYPE_HEADER))
 
 
 class RuntimeApi:
@@ -88,15 +93,15 @@ class RuntimeApi:
 
     def request(self, connection: HttpConnection, request: Request) -> BodySink:
         method, path = request.method, request.path
-        if method == "GET" and path == _BASE + "/runtime/invocation/next":
+        if method == "GET" and path == BASE + "/runtime/invocation/next":
             return self._next(connection)
-        if method == "POST" and (match := _INVOCATION.fullmatch(path)):
+        if method == "POST" and (match := INVOCATION.fullmatch(path)):
             if match[2] == "response":
                 return self._response(connection, request, match[1])
             return self._error(connection, request, match[1])
-        if method == "POST" and path == _BASE + "/runtime/init/error":
+        if method == "POST" and path == BASE + "/runtime/init/error":
             return self._init_error(connection, request)
-        if method == "GET" and path in ("/ping", _BASE + "/ping"):
+        if method == "GET" and path in ("/ping", BASE + "/ping"):
             connection.respond(200, b"pong", "text/plain")
         else:
             connection.respond(404, b"404 page not found\n", "text/plain; charset=utf-8")
@@ -113,7 +118,7 @@ class RuntimeApi:
             self._session.ready()
         except InvalidTransition as error:
             self._polls.remove(connection)
-            _refuse(connection, 403, "InvalidStateTransition", str(error))
+            refuse(connection, 403, "InvalidStateTransition", str(error))
         return Discard()
 
     def _send(self, connection: HttpConnection, invocation: Invocation) -> None:
@@ -134,10 +139,10 @@ class RuntimeApi:
             self._session.check(request_id)
             begin()
         except InvalidRequestId:
-            _refuse(connection, 400, "InvalidRequestID", "Invalid request ID")
+            refuse(connection, 400, "InvalidRequestID", "Invalid request ID")
             return False
         except InvalidTransition as error:
-            _refuse(connection, 403, "InvalidStateTransition", str(error))
+            refuse(connection, 403, "InvalidStateTransition", str(error))
             return False
         return True
 
@@ -152,22 +157,35 @@ class RuntimeApi:
             return _Streamed(self, connection, request_id)
         if mode:
             self.fail(request_id, failures.invalid_response_mode())
-            _refuse(connection, 400, "InvalidFunctionResponseMode", "Invalid function response mode")
+            refuse(connection, 400, "InvalidFunctionResponseMode", "Invalid function response mode")
             return Discard()
         return _Buffered(self, connection, request_id, lambda body: self._session.answered(content_type, body))
 
     def _error(self, connection: HttpConnection, request: Request, request_id: str) -> BodySink:
         if not self._admit(connection, request_id, self._session.begin_error):
             return Discard()
-        kind = error_type(request.header(_ERROR_TYPE_HEADER))
+        kind = error_type_of(request)
         return _Buffered(self, connection, request_id, lambda body: self._session.failed(kind, body))
+
+    def break_stream(self, connection: HttpConnection, request: Request) -> BodySink:
+        """An error for an event whose answer is being streamed on another connection: the stream ends with it."""
+        kind = error_type_of(request)
+
+        def complete(body: bytes | None) -> None:
+            if not self._session.streaming:
+                refuse(connection, 400, "InvalidRequestID", "Invalid request ID")
+                return
+            accept(connection)
+            self._session.failed(kind, body if body is not None else failures.too_large())
+
+        return WholeBody(limits.LAMBDA_RESPONSE_BYTES, complete)
 
     def _init_error(self, connection: HttpConnection, request: Request) -> BodySink:
         if self._session.state is not RuntimeState.STARTED:
             refusal = InvalidTransition(self._session.state, RuntimeState.INIT_ERROR)
-            _refuse(connection, 403, "InvalidStateTransition", str(refusal))
+            refuse(connection, 403, "InvalidStateTransition", str(refusal))
             return Discard()
-        kind = error_type(request.header(_ERROR_TYPE_HEADER))
+        kind = error_type_of(request)
         return _Buffered(self, connection, "", lambda body: self._session.init_failed(kind, body))
 
     # For the sinks.
@@ -212,10 +230,10 @@ class _Buffered:
             return
         # Answered first: completing may end the runtime, and with it this connection.
         if self._size_bytes > limits.LAMBDA_RESPONSE_BYTES and self._request_id:
-            _refuse(self._connection, 413, "RequestEntityTooLarge", _TOO_LARGE)
+            refuse(self._connection, 413, "RequestEntityTooLarge", _TOO_LARGE)
             session.failed(failures.TOO_LARGE, failures.too_large())
             return
-        self._connection.respond(202, _OK)
+        accept(self._connection)
         try:
             self._complete(b"".join(self._parts))
         except InvalidTransition:
@@ -236,14 +254,16 @@ class _Streamed:
         self._request_id = request_id
 
     def data(self, data: bytes) -> bool:
-        return self._api.session.stream_chunk(data)
+        # An event that was ended from another side: the rest is read and thrown away.
+        return not self._api.session.streaming or self._api.session.stream_chunk(data)
 
     def end(self, trailers: Mapping[str, bytes]) -> None:
         self._api.stream_over()
         session = self._api.session
         if session.state is not RuntimeState.RESPONSE:
+            refuse(self._connection, 400, "InvalidRequestID", "Invalid request ID")
             return
-        self._connection.respond(202, _OK)
+        accept(self._connection)
         reported = trailers.get(_ERROR_TYPE_HEADER)
         if reported is None:
             session.stream_ended()
@@ -266,5 +286,11 @@ def _decode(body: bytes) -> bytes:
         return body
 
 
-def _refuse(connection: HttpConnection, status: int, kind: str, message: str) -> None:
+def accept(connection: HttpConnection) -> None:
+    """Say that what was posted has been taken in."""
+    connection.respond(202, _OK)
+
+
+def refuse(connection: HttpConnection, status: int, kind: str, message: str) -> None:
+    """Answer a request with an error as AWS's server words it."""
     connection.respond(status, msgspec.json.encode({"errorMessage": message, "errorType": kind}) + b"\n")

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lambent.sandbox import framed, runtime_api
+from lambent.sandbox import framed, places, runtime_api
 from lambent.sandbox.api_server import ApiServer
 from lambent.sandbox.failures import Failure
 from lambent.sandbox.framed import FramedTransport
 from lambent.sandbox.launcher import Cell, Command, Exit, Root
 from lambent.sandbox.launcher_process import CHANNEL_FD
 from lambent.sandbox.output_pipe import OutputPipe
+from lambent.sandbox.places import ChannelPlaces, PolledPlaces
 from lambent.sandbox.runtime_api import RuntimeApi
 from lambent.sandbox.session import Listener, Session, Transport
 
@@ -51,6 +52,7 @@ class RuntimeProcess:
         self.exited = False  # `ended` follows when its last words are here
         self._cell = cell
         self._transport: Transport | None = None
+        self._places: PolledPlaces | ChannelPlaces | None = None
         self._loop = asyncio.get_running_loop()
         self._output = OutputPipe(on_piped)
         self.ended: asyncio.Future[Exit] = self._loop.create_future()
@@ -64,9 +66,14 @@ class RuntimeProcess:
         api: ApiServer,
         listener: Listener,
         on_piped: Callable[[bytes], None],
+        places: PolledPlaces | ChannelPlaces | None = None,
     ) -> RuntimeProcess:
-        """Start the runtime; what it says goes to `listener`, what is written to its descriptors to `on_piped`."""
+        """Start the runtime; what it says goes to `listener`, what is written to its descriptors to `on_piped`.
+
+        With `places` it runs its events there.
+        """
         process = cls(cell, Session(listener), on_piped)
+        process._places = places
         try:
             await process._start(plan, memory_limit_bytes, api)
         except BaseException:
@@ -85,6 +92,11 @@ class RuntimeProcess:
                 self._transport = await FramedTransport.open(self.session, ours, self._cell.kill)
                 channel = theirs.fileno()
                 environment[framed.CHANNEL_VARIABLE] = str(CHANNEL_FD)
+                if self._places is not None:
+                    api.serve({places.CHANNELS: self._places})
+            elif isinstance(self._places, PolledPlaces):
+                self._transport = self._places
+                api.serve({}, default=self._places)
             else:
                 runtime = RuntimeApi(self.session)
                 self._transport = runtime
@@ -123,9 +135,13 @@ class RuntimeProcess:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_DRAIN_S):
                     await self.transport.wait_closed()
+                    if self._places is not None:
+                        await self._places.wait_closed()
             self._output.drain()
         finally:
             self.session.exited()
+            if self._places is not None:
+                self._places.exited()
             self.close()
             if not self.ended.done():
                 self.ended.set_result(how)
@@ -133,5 +149,7 @@ class RuntimeProcess:
     def close(self) -> None:
         """Give up descriptors and sockets. Idempotent."""
         self._output.close()
+        if self._places is not None:
+            self._places.close()
         if self._transport is not None:
             self._transport.close()

@@ -72,6 +72,11 @@ class Session:
     def state(self) -> RuntimeState:
         return self._lifecycle.state
 
+    @property
+    def streaming(self) -> bool:
+        """Whether a streamed answer is coming in."""
+        return self._streaming and self._lifecycle.state is RuntimeState.RESPONSE
+
     def dispatched(self, invocation: Invocation) -> None:
         """An event is being handed to the runtime. Raises InvalidTransition."""
         self._lifecycle.to(RuntimeState.RUNNING)
@@ -133,7 +138,7 @@ class Session:
         self._listener.runtime_stream_ended()
 
     def _check_streaming(self) -> None:
-        if not self._streaming or self._lifecycle.state is not RuntimeState.RESPONSE:
+        if not self.streaming:
             raise InvalidTransition(self._lifecycle.state, RuntimeState.RESPONSE)
 
     def printed(self, data: bytes) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from lambent.sandbox.protocol import EnvironmentSpec
 
+# Tells a runtime that it is to run several events at once.
+MAX_CONCURRENCY = "AWS_LAMBDA_MAX_CONCURRENCY"
 # PATH below what an interpreter brings.
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -50,6 +52,8 @@ def reserved(spec: EnvironmentSpec, *, task_root: Path, runtime_dir: Path, tmp: 
         "LAMBDA_RUNTIME_DIR": str(runtime_dir),
         "TMPDIR": str(tmp),
     }
+    if spec.concurrent:
+        variables[MAX_CONCURRENCY] = str(spec.max_concurrency)
     if not spec.runtime.startswith("provided"):
         variables["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{spec.runtime}"
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
@@ -62,5 +66,9 @@ def merge(
     spec: EnvironmentSpec, defaults: Mapping[str, str], reserved: Mapping[str, str], private: Mapping[str, str]
 ) -> dict[str, str]:
     """All variables of a runtime: the function's own over the defaults, under what is reserved."""
-    own = {name: value for name, value in spec.environment.items() if not name.startswith("_LAMBENT_")}
+    own = {
+        name: value
+        for name, value in spec.environment.items()
+        if not name.startswith("_LAMBENT_") and name != MAX_CONCURRENCY
+    }
     return {**defaults, **own, **reserved, **private}

@@ -75,7 +75,7 @@ class _HeldEnvironment:
         self._inner = inner
         self._hold = hold
         self._function_name = function_name
-        self._running = ExitStack()  # one event at a time
+        self._running: set[ExitStack] = set()
 
     @property
     def environment_id(self) -> str:
@@ -89,16 +89,24 @@ class _HeldEnvironment:
     def initialised(self) -> bool:
         return self._inner.initialised
 
+    @property
+    def places(self) -> int:
+        return self._inner.places
+
     async def invoke(self, invocation: Invocation) -> Response:
-        self._running.enter_context(self._hold(f"an event of {self._function_name}"))
+        running = ExitStack()
+        self._running.add(running)
+        running.callback(self._running.discard, running)
+        running.enter_context(self._hold(f"an event of {self._function_name}"))
         try:
-            return _HeldResponse(await self._inner.invoke(invocation), self._running)
+            return _HeldResponse(await self._inner.invoke(invocation), running)
         except BaseException:
-            self._running.close()
+            running.close()
             raise
 
     async def stop(self, reason: ShutdownReason) -> None:
-        self._running.close()  # nobody may ask for the report any more
+        for running in list(self._running):
+            running.close()  # nobody may ask for the report any more
         with self._hold(f"stopping an environment of {self._function_name}"):
             await self._inner.stop(reason)
 
