@@ -79,6 +79,8 @@ class ProcessSandbox:
         self._check_open()
         if spec.initialization_type not in ("on-demand", "provisioned-concurrency", "lambda-managed-instances"):
             raise CannotRun(f"initialization type {spec.initialization_type} is not supported by this release")
+        if spec.debug_port and spec.concurrent:
+            raise CannotRun("a debugger attaches to functions that run one event at a time")
         task_root = await self._code.folder(spec.code)
         opt = await self._layers.folder(spec.layers, [await self._code.folder(layer) for layer in spec.layers])
         own = await self._own_folder()

@@ -181,10 +181,14 @@ async def test_answers_are_matched_by_request_id(bench: Bench) -> None:
 async def test_an_error_ends_the_stream_of_its_event(bench: Bench) -> None:
     environment = await start(bench)
     response = await invoke(environment, "stream", streaming=True)
-    chunks = []
-    with pytest.raises(StreamBroken) as broken:
+    chunks: list[bytes] = []
+
+    async def receive() -> None:
         async for chunk in response.body():
             chunks.append(chunk)
+
+    with pytest.raises(StreamBroken) as broken:
+        await receive()
     assert (broken.value.error_type, broken.value.error_body) == ("Function.Late", b'{"errorType":"Late"}')
     assert chunks == [b"hello"]
 

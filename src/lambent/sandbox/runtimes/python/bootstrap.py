@@ -111,6 +111,11 @@ def main():
     environ = os.environ
     wire = channel.Channel(int(environ.pop("_LAMBENT_CHANNEL_FD")))
     wire.capture_output()
+    concurrency = environ.get("AWS_LAMBDA_MAX_CONCURRENCY")
+    if concurrency:
+        from lambent_runtime import workers
+
+        wire = workers.fork(int(concurrency))
     _exec_path(environ)
     context.LambdaContext.read_environment()
     context.watch_logging(wire)

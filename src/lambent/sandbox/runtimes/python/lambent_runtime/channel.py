@@ -61,8 +61,9 @@ class Channel(object):
     def _forked(self):
         # Two processes must not write frames into one stream: a forked child's output goes to the pipe instead.
         self._lock = allocate_lock()
-        os.close(self._fd)
-        self._fd = -1
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     @property
     def mine(self):
@@ -123,7 +124,10 @@ class Channel(object):
         return Invocation(data[9:body].decode("utf-8").split("\0", 7)), data[body:end]
 
     def _read(self, size):
-        data = os.read(self._fd, size)
+        try:
+            data = os.read(self._fd, size)
+        except ConnectionError:
+            data = b""
         if not data:
             os._exit(0)
         return data
