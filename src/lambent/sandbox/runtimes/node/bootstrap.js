@@ -22,6 +22,10 @@ const channel = new Channel(Number(environ._LAMBENT_CHANNEL_FD));
 delete environ._LAMBENT_CHANNEL_FD;
 channel.captureOutput();
 logs.install(channel);
+if (environ.AWS_LAMBDA_MAX_CONCURRENCY !== undefined) {
+  require('./lib/concurrent').start(channel);
+  return;
+}
 
 // The function's own runtime identifier decides how it is treated, whichever Node.js stands in for it.
 const version = /^AWS_Lambda_nodejs(\d+)\./.exec(environ.AWS_EXECUTION_ENV || '');

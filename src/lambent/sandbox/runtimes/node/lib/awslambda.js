@@ -48,7 +48,40 @@ class InvokeStore {
   }
 }
 
-const store = new InvokeStore();
+/** The same where several events run at once: the asynchronous context tells which one it is. */
+class ConcurrentInvokeStore extends InvokeStore {
+  #storage;
+
+  constructor(storage) {
+    super();
+    this.#storage = storage;
+  }
+
+  run(context, work) {
+    return this.#storage.run({ ...this.#storage.getStore(), context }, work);
+  }
+
+  getContext() {
+    return this.#storage.getStore()?.context;
+  }
+
+  hasContext() {
+    return this.getContext() !== undefined;
+  }
+
+  get(key) {
+    return this.getContext()?.[key];
+  }
+
+  set(key, value) {
+    if (PROTECTED.includes(key)) throw new Error(`Cannot modify protected Lambda context field: ${String(key)}`);
+    const context = this.getContext();
+    if (context === undefined) throw new Error('No context available');
+    context[key] = value;
+  }
+}
+
+let store = new InvokeStore();
 
 function streamifyResponse(handler, options) {
   handler[STREAMING] = 'response';
@@ -56,8 +89,12 @@ function streamifyResponse(handler, options) {
   return handler;
 }
 
-/** Make the global. `legacy` runtimes, before nodejs24.x, have no InvokeStore. */
-function install(legacy) {
+/**
+ * Make the global. `legacy` runtimes, before nodejs24.x, have no InvokeStore. `storage` keeps what belongs to an event,
+ * as its `context`, where several run at once.
+ */
+function install(legacy, storage = null) {
+  if (storage !== null) store = new ConcurrentInvokeStore(storage);
   if (['1', 'true'].includes(process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA)) return;
   globalThis.awslambda = {
     ...globalThis.awslambda,
@@ -71,9 +108,14 @@ function install(legacy) {
 
 /** Note for the InvokeStore which event runs from now on. */
 function begin(invocation) {
+  store.run(contextOf(invocation), () => {});
+}
+
+/** What the InvokeStore knows of an event. */
+function contextOf(invocation) {
   const context = { [REQUEST_ID]: invocation.requestId, [TRACE_ID]: invocation.traceId || undefined };
   if (invocation.tenantId) context[TENANT_ID] = invocation.tenantId;
-  store.run(context, () => {});
+  return context;
 }
 
 /** Whether the handler was given to streamifyResponse. Throws MalformedStreamingHandler for another mark. */
@@ -90,10 +132,17 @@ function highWaterMark(handler) {
   return Number.isNaN(mark) ? undefined : mark;
 }
 
-/** Throws CallbackHandlerDeprecated for a handler with a third parameter. */
-function refuseCallback(handler) {
+/** Throws CallbackHandlerDeprecated for a handler with a third parameter; `concurrent`, because several events run. */
+function refuseCallback(handler, concurrent = false) {
   if (handler.length < 3 || isStreaming(handler)) return;
   const { CallbackHandlerDeprecated } = require('./errors');
+  if (concurrent) {
+    throw new CallbackHandlerDeprecated(
+      'ERROR: AWS Lambda does not support callback-based function handlers when using Node.js with Managed Instances. ' +
+        'To use Managed Instances, modify this function to use a supported handler signature. ' +
+        'For more information see https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.',
+    );
+  }
   throw new CallbackHandlerDeprecated(
     'ERROR: AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. ' +
       'You need to modify this function to use a supported handler signature to use Node.js 24 or later. ' +
@@ -101,4 +150,4 @@ function refuseCallback(handler) {
   );
 }
 
-module.exports = { install, begin, isStreaming, highWaterMark, refuseCallback };
+module.exports = { install, begin, contextOf, isStreaming, highWaterMark, refuseCallback };

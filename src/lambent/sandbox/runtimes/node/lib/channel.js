@@ -39,6 +39,8 @@ function head(kind, size) {
   return frame;
 }
 
+const channels = []; // of this process or thread
+
 class Channel {
   constructor(fd) {
     this.fd = fd;
@@ -51,9 +53,12 @@ class Channel {
     this.pendingBytes = 0;
     this.retryMs = 1;
     this.exiting = false;
+    if (channels.push(this) > 1) return;
     process.on('exit', () => {
-      this.exiting = true;
-      this.flush();
+      for (const channel of channels) {
+        channel.exiting = true;
+        channel.flush();
+      }
     });
   }
 
@@ -81,7 +86,7 @@ class Channel {
   openSocket() {
     if (this.socket !== null) return;
     const { Socket } = require('net');
-    this.socket = new Socket({
+    this.use(new Socket({
       fd: this.fd,
       readable: true,
       writable: true,
@@ -92,7 +97,11 @@ class Channel {
           return true;
         },
       },
-    });
+    }));
+  }
+
+  use(socket) {
+    this.socket = socket;
     this.socket.on('close', () => process.reallyExit(0));
     this.socket.on('error', () => process.reallyExit(0));
     this.socket.unref();
@@ -262,8 +271,8 @@ class Channel {
     if (this.pendingBytes > PENDING_LOG_BYTES) this.flush(); // a handler that only prints never lets `retry` run
   }
 
-  /** Make everything that is written to process.stdout and process.stderr go through the channel. */
-  captureOutput() {
+  /** Make everything that is written to process.stdout and process.stderr go through the channel, or to `output`. */
+  captureOutput(output = (data) => this.output(data)) {
     for (const name of ['stdout', 'stderr']) {
       const { get, enumerable } = Object.getOwnPropertyDescriptor(process, name);
       let stream = null; // making one takes a millisecond that most functions need not spend
@@ -274,7 +283,7 @@ class Channel {
           if (stream === null) {
             stream = get.call(process);
             stream._write = (chunk, encoding, done) => {
-              this.output(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk);
+              output(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk);
               done();
             };
             stream._writev = null;
@@ -287,6 +296,38 @@ class Channel {
       });
     }
   }
+}
+
+/** One more channel to the platform, for one of several events at once; `address` is the Runtime API's. */
+function openChannel(address) {
+  return new Promise((resolve, reject) => {
+    const [host, port] = address.split(':');
+    const buffer = Buffer.allocUnsafe(READ_BYTES);
+    let answer = '';
+    let channel = null;
+    const callback = (size, data) => {
+      if (channel !== null) {
+        channel.take(data, size);
+        return true;
+      }
+      answer += data.latin1Slice(0, size);
+      if (answer.endsWith('\r\n\r\n')) {
+        if (answer.startsWith('HTTP/1.1 101 ')) {
+          channel = new Channel(socket._handle.fd);
+          channel.use(socket);
+          resolve(channel);
+        } else {
+          reject(new Error(`the platform takes no more channels: ${answer}`));
+        }
+      }
+      return true;
+    };
+    const socket = require('net').connect({ host, port: Number(port), noDelay: true, onread: { buffer, callback } });
+    socket.once('error', reject);
+    socket.write(
+      'GET /lambent/channel HTTP/1.1\r\nHost: lambent\r\nConnection: Upgrade\r\nUpgrade: lambent-channel\r\n\r\n',
+    );
+  });
 }
 
 /** Largest resident size so far in KiB. */
@@ -308,4 +349,4 @@ function typed(kind, withPeak, type, body) {
   return frame;
 }
 
-module.exports = { Channel };
+module.exports = { Channel, openChannel };

@@ -14,9 +14,11 @@ function isPromise(value) {
 class EventLoop {
   /**
    * `callbacks`: the ways of the runtimes before nodejs24.x (a callback, context.done, waiting for an empty event loop).
-   * `afterFirst` is run a while after the first event, when nobody waits for it.
+   * `afterFirst` is run a while after the first event, when nobody waits for it. `storage` is for one of several loops
+   * that interleave their events: asynchronous storage of which event is which.
    */
-  constructor(channel, handler, { callbacks, streaming, afterFirst }) {
+  constructor(channel, handler, { callbacks, streaming, afterFirst, storage = null }) {
+    this.storage = storage;
     this.channel = channel;
     this.handler = handler;
     this.callbacks = callbacks;
@@ -25,6 +27,7 @@ class EventLoop {
     this.isFirst = true;
     this.running = null; // {settled, stream} of the event that is running
     this.onEmpty = null; // what to do when the event loop has run empty
+    if (storage !== null) return; // with others at work, an empty event loop says nothing about one of them
     process.on('beforeExit', () => {
       const onEmpty = this.onEmpty;
       this.onEmpty = null;
@@ -41,6 +44,11 @@ class EventLoop {
   begin(invocation) {
     const run = { settled: null, stream: null };
     this.running = run;
+    if (this.storage !== null) {
+      const context = awslambda.contextOf(invocation);
+      this.storage.run({ invocation, channel: this.channel, loop: this, context }, () => this.start(run, invocation));
+      return;
+    }
     logs.begin(invocation);
     if (invocation.traceId) process.env._X_AMZN_TRACE_ID = invocation.traceId;
     else delete process.env._X_AMZN_TRACE_ID;

@@ -8,6 +8,12 @@ const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 let asJson = false;
 let current = null; // the running channel.Invocation
 let noRequest = '-';
+let running = () => current;
+
+/** Several events run at once: `find` gives the invocation to which what is logged now belongs, or null. */
+function follow(find) {
+  running = find;
+}
 
 /** What log lines have in the place of a request id before the first event. */
 function withoutRequest(text) {
@@ -30,16 +36,18 @@ function install(channel) {
 }
 
 function textRecord(level, values) {
-  const id = current === null ? noRequest : current.requestId;
+  const invocation = running();
+  const id = invocation === null ? noRequest : invocation.requestId;
   const line = `${new Date().toISOString()}\t${id}\t${level}\t${format(...values)}`;
   return line.includes('\n') ? line.replaceAll('\n', '\r') : line;
 }
 
 function jsonRecord(level, values) {
   const record = { timestamp: new Date().toISOString(), level };
-  if (current !== null) record.requestId = current.requestId;
+  const invocation = running();
+  if (invocation !== null) record.requestId = invocation.requestId;
   else if (noRequest === '-') record.requestId = noRequest;
-  if (current !== null && current.tenantId) record.tenantId = current.tenantId;
+  if (invocation !== null && invocation.tenantId) record.tenantId = invocation.tenantId;
   if (values.length === 1) {
     record.message = values[0];
     try {
@@ -74,4 +82,4 @@ function error(label, value) {
   else console.error(label, '\t' + require('./errors').detail(wrapped));
 }
 
-module.exports = { install, begin, withoutRequest, error };
+module.exports = { install, begin, follow, withoutRequest, error };
