@@ -173,14 +173,16 @@ class Ranges(Generic[T]):
     """Ranges of numbers, each cut into blocks that share the first bits of an order-preserving code of 64 bits.
 
     The blocks are at least 2**16 codes wide, so that a range has few of them (a number of up to 36 significant bits
-    still has its own); which numbers of an outermost block are in the range, the range decides.
+    still has its own); which numbers of an outermost block are in the range, the range decides. Fewer ranges than
+    there are widths of blocks are asked one by one.
     """
 
-    __slots__ = ("_blocks",)
+    __slots__ = ("_all", "_blocks")
 
     _FINEST: Final = 16
 
     def __init__(self) -> None:
+        self._all: dict[tuple[ValuePattern, T], None] = {}
         self._blocks: Keyed[tuple[ValuePattern, T]] = Keyed()
 
     def _cover(self, pattern: ValuePattern) -> Iterator[tuple[int, int]]:
@@ -198,15 +200,20 @@ class Ranges(Generic[T]):
             low, high, shift = low >> 1, high >> 1, shift + 1
 
     def add(self, pattern: ValuePattern, target: T) -> None:
+        self._all[pattern, target] = None
         for shift, block in self._cover(pattern):
             self._blocks.add(shift, block, (pattern, target))
 
     def remove(self, pattern: ValuePattern, target: T) -> None:
+        del self._all[pattern, target]
         for shift, block in self._cover(pattern):
             self._blocks.remove(shift, block, (pattern, target))
 
     def collect(self, value: Any, into: list[T]) -> None:
         if type(value) is not int and type(value) is not float:
+            return
+        if len(self._all) < len(self._blocks.sizes):
+            into.extend([target for pattern, target in self._all if pattern.accepts(value)])
             return
         code = _ordered(value)
         for shift, blocks in self._blocks.sizes.items():
@@ -215,7 +222,7 @@ class Ranges(Generic[T]):
                 into.extend([target for pattern, target in found if pattern.accepts(value)])
 
     def __len__(self) -> int:
-        return len(self._blocks)
+        return len(self._all)
 
 
 def _ordered(value: float) -> int:
