@@ -35,6 +35,8 @@ def handler(event, context):
         os._exit(1)
     if event == "kept":
         return open("/tmp/kept").read()
+    if event == "slow":
+        time.sleep(0.7)
     if event == "hang":
         time.sleep(60)
     return [os.getuid(), os.getcwd(), os.environ["LAMBDA_TASK_ROOT"], context.function_version, os.environ["PATH"]]
@@ -91,6 +93,14 @@ def test_tmp_outlives_a_runtime_and_not_its_environment(client: Any, unique: Cal
     client.update_function_configuration(FunctionName=name, Description="new environment")
     client.get_waiter("function_updated_v2").wait(FunctionName=name)
     assert invoke(client, name, "kept")[0] == "Unhandled"
+
+
+def test_an_event_that_begins_with_an_init_is_not_stopped(client: Any, unique: Callable[[str], str]) -> None:
+    """The processes of an idle environment are stopped; after a crash the next event has an init of its own in it."""
+    name = unique("slow")
+    create_function(client, name, Code={"ZipFile": package({"handler.py": SOURCE})}, Timeout=5)
+    assert invoke(client, name, "keep")[0] == "Unhandled"
+    assert invoke(client, name, "slow")[0] is None
 
 
 def test_what_a_package_ships_wins(client: Any, unique: Callable[[str], str]) -> None:

@@ -59,9 +59,7 @@ def follow(server: Server, request: dict[str, Any]) -> dict[str, Any]:
     for line in server.converse("/_lambent/debug/invoke", request):
         if "waiting" in line:
             found = line["waiting"]
-            print(
-                f"waiting for a debugger: attach to {where(found)}; the code is in {found['folder']}", file=sys.stderr
-            )
+            print(f"waiting for a debugger at {where(found)}; the code is in {found['folder']}", file=sys.stderr)
         elif "attached" in line:
             print("attached", file=sys.stderr)
         sys.stderr.flush()

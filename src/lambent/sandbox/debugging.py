@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -153,15 +154,40 @@ class DebugPort:
         waiting = self._waiting
         while waiting is not None and self._waiting is waiting:
             try:
-                sock = await waiting.cell.connect(waiting.inside_port)
+                stream = await asyncio.open_connection(sock=await _connected(waiting))
             except OSError:
                 await self._clock.sleep(_ASK_AGAIN_S)
                 continue
             self.attached = True
             async with self._changed:
                 self._changed.notify_all()
-            return await asyncio.open_connection(sock=sock)
+            return stream
         return None
+
+
+async def _connected(waiting: Waiting) -> socket.socket:
+    """A connection to the debugger that is known to be answered. Raises OSError."""
+    sock = await waiting.cell.connect(waiting.inside_port)
+    loop = asyncio.get_running_loop()
+    decided: asyncio.Future[None] = loop.create_future()
+    # In a sandbox it may still be under way.
+
+    def decide() -> None:
+        if not decided.done():
+            decided.set_result(None)
+
+    loop.add_writer(sock.fileno(), decide)
+    try:
+        await decided
+        if number := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(number, "the debugger does not listen yet")
+        sock.getpeername()
+    except BaseException:
+        loop.remove_writer(sock.fileno())
+        sock.close()
+        raise
+    loop.remove_writer(sock.fileno())
+    return sock
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -239,7 +239,7 @@ class ExecutionEnvironment:
         if generation.ending or not generation.runtime_ready:
             return
         if self._init is not None:
-            if self._init.settle():
+            if self._init.settle() and self._run is None:  # one that is part of an event goes on with it
                 self._rest()
         elif self._run is not None and self._run.answered and generation.extensions.idle:
             self._conclude()
