@@ -22,6 +22,7 @@ from lambent.execution import status
 from lambent.execution.admission import HostAdmission
 from lambent.execution.aws_rates import AwsRates
 from lambent.execution.concurrency import CONCURRENCY_EXCEEDED, Admission, Concurrency, Refusal
+from lambent.execution.concurrent_pool import ConcurrentPool
 from lambent.execution.metrics import FunctionCounters, Metrics
 from lambent.execution.model import (
     EnvironmentCredentials,
@@ -144,7 +145,10 @@ class LocalEngine:
         """Keep `wanted` environments of this version initialised (0: none), with as many places set aside for it.
 
         They come up in the background, see `provisioned_concurrency`. Asking again tries at once what has failed.
+        Raises ValueError for a version whose environments serve several events at once: AWS knows no such thing.
         """
+        if wanted and function.concurrent:
+            raise ValueError("environments that serve several events at once are not kept as provisioned concurrency")
         self._concurrency.set_provisioned(function.arn, function.version, wanted)
         provisioner = self._provisioners.get(function.key)
         if not wanted:
@@ -224,7 +228,7 @@ class LocalEngine:
         answer: asyncio.Future[InvokeResult],
     ) -> None:
         try:
-            while pooled is None or (pooled.events and not pooled.environment.alive):
+            while pooled is None or (pooled.events and not pooled.usable):
                 if pooled is not None:  # it died between being handed out and now
                     dead, pooled = pooled, None
                     pool.release(dead)
@@ -313,7 +317,8 @@ class LocalEngine:
         if not self._reaping:
             self._reaping = True
             self._tasks.spawn(self._reap(), "reaper")
-        pool = self._pools[key] = Pool(
+        kind = ConcurrentPool if function.concurrent else Pool
+        pool = self._pools[key] = kind(
             function,
             launch=self._launch,
             clock=self._clock,
@@ -371,6 +376,7 @@ class LocalEngine:
             application_log_level=function.application_log_level,
             system_log_level=function.system_log_level,
             initialization_type=function.initialization_type,
+            max_concurrency=function.max_concurrency,
             runtime_version_arn=function.runtime_version_arn,
             debug_port=function.debug_port,
         )

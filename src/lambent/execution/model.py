@@ -37,8 +37,14 @@ class FunctionVersion(msgspec.Struct, frozen=True, kw_only=True):
     application_log_level: str | None = None
     system_log_level: str | None = None
     initialization_type: InitializationType = "on-demand"
+    max_concurrency: int = 1  # events that one environment serves at a time
     runtime_version_arn: str = ""
     debug_port: str = ""  # see `debugging`
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether its environments serve several events at once, or live by the rules of those that do."""
+        return self.max_concurrency > 1 or self.initialization_type == "lambda-managed-instances"
 
 
 class InvokeRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,8 +1,9 @@
 """The environments of one function version, and which of them serves the next event.
 
-An environment serves one event at a time. The idle one that was used last serves first, so the surplus grows old and is
-reaped. An event that finds none idle starts one and waits; whichever environment becomes free first, a busy one or a
-started one, goes to the event that has waited longest, and what is started beyond that goes idle, ready for the next.
+An environment serves one event at a time (`concurrent_pool` is for several). The idle one that was used last serves
+first, so the surplus grows old and is reaped. An event that finds none idle starts one and waits; whichever environment
+becomes free first, a busy one or a started one, goes to the event that has waited longest, and what is started beyond
+that goes idle, ready for the next.
 So there are never more events waiting than environments starting, and a start that fails fails the newest of them.
 Events that wait for a `FINISHING` environment (below) are patient: they have started nothing and count for neither.
 
@@ -24,6 +25,7 @@ from typing import Final
 
 from lambent.core.clock import Clock
 from lambent.core.tasks import Supervisor
+from lambent.execution import placement
 from lambent.execution.admission import Reservation
 from lambent.execution.model import FunctionVersion
 from lambent.sandbox.protocol import Environment, ShutdownReason
@@ -67,9 +69,25 @@ class Started:
 
 
 class PooledEnvironment:
-    """One environment and what the pool knows of it. `failed` keeps it from being used again."""
+    """One environment and what the pool knows of it. `failed` keeps it from being used again.
 
-    __slots__ = ("environment", "events", "failed", "idle_since_s", "kept", "reservation", "revoke", "state")
+    `stillborn`: it was lost before it could serve any event, which is the answer to those that waited for it. `running`
+    and `finishing` count events where several are served at once.
+    """
+
+    __slots__ = (
+        "environment",
+        "events",
+        "failed",
+        "finishing",
+        "idle_since_s",
+        "kept",
+        "reservation",
+        "revoke",
+        "running",
+        "state",
+        "stillborn",
+    )
 
     def __init__(self, started: Started, *, kept: bool = False) -> None:
         self.kept = kept
@@ -80,6 +98,14 @@ class PooledEnvironment:
         self.idle_since_s = 0.0
         self.events = 0
         self.failed = False
+        self.stillborn = False
+        self.running = 0
+        self.finishing = 0
+
+    @property
+    def usable(self) -> bool:
+        """Whether an event that has just been given this environment should be run there."""
+        return self.environment.alive or self.stillborn
 
 
 _SERVING: Final = (State.IDLE, State.BUSY, State.FINISHING)
@@ -157,7 +183,7 @@ class Pool:
         waiter: asyncio.Future[PooledEnvironment] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
-            if self.counts[State.FINISHING] >= len(self._waiters) - self.counts[State.STARTING]:
+            if self.finishing >= len(self._waiters) - self.counts[State.STARTING] * self._size:
                 self._patient.add(waiter)
                 try:
                     return await self._node_clock.wait_for(asyncio.shield(waiter), FINISHING_GRACE_S)
@@ -166,7 +192,7 @@ class Pool:
                 finally:
                     self._patient.discard(waiter)
             if not waiter.done():
-                self._start()
+                self._start_enough()
             return await waiter
         except asyncio.CancelledError:
             if not waiter.done():
@@ -308,15 +334,20 @@ class Pool:
     def _offer(self, pooled: PooledEnvironment) -> None:
         if self._waiters:
             self._move(pooled, State.BUSY)
-            waiter = self._waiters.popleft()
-            self._patient.discard(waiter)
-            waiter.set_result(pooled)
-            if self._impatient > self.counts[State.STARTING]:
-                self._start()  # a patient event got what another one had started
-            return
-        if self.retired:
+            self._hand_over(pooled)
+            self._start_enough()  # a patient event may have got what another one had started
+        elif self.retired:
             self._end(pooled, "spindown")
-            return
+        else:
+            self._rest(pooled)
+
+    def _hand_over(self, pooled: PooledEnvironment) -> None:
+        """Give the environment to the event that waits longest."""
+        waiter = self._waiters.popleft()
+        self._patient.discard(waiter)
+        waiter.set_result(pooled)
+
+    def _rest(self, pooled: PooledEnvironment) -> None:
         self._move(pooled, State.IDLE)
         if pooled.kept:
             self._idle_kept.append(pooled)
@@ -324,6 +355,20 @@ class Pool:
             return
         pooled.idle_since_s = self._clock.monotonic()
         self._idle.append(pooled)
+
+    @property
+    def finishing(self) -> int:
+        """How many places are about to be free."""
+        return self.counts[State.FINISHING]
+
+    @property
+    def _size(self) -> int:
+        """How many events one environment serves at a time."""
+        return 1
+
+    def _start_enough(self) -> None:
+        for _ in range(placement.starts(self._impatient, self.counts[State.STARTING], self._size)):
+            self._start()
 
     def _start(self) -> None:
         self.counts[State.STARTING] += 1
@@ -350,7 +395,7 @@ class Pool:
 
     def _wants_start(self) -> bool:
         """Whether some event has no other start to wait for: it may have been served by a busy environment."""
-        return self._impatient >= self.counts[State.STARTING]
+        return placement.starts(self._impatient, self.counts[State.STARTING] - 1, self._size) > 0
 
     @property
     def _impatient(self) -> int:
@@ -359,7 +404,7 @@ class Pool:
 
     def _fail_newest(self, error: Exception) -> None:
         # The events that wait longer have starts of their own, or get what this one would have got.
-        if self._impatient > self.counts[State.STARTING]:
+        while self._impatient > self.counts[State.STARTING] * self._size:
             newest = next(waiter for waiter in reversed(self._waiters) if waiter not in self._patient)
             self._waiters.remove(newest)
             newest.set_exception(error)

@@ -37,6 +37,7 @@ _STOP_S: Final = 5.0
 _LOST_S: Final = 0.25
 # A runtime that has answered asks for the next event at once, or perhaps never.
 _POLL_S: Final = 1.0
+_GATHER_S: Final = 0.5
 
 
 class ConcurrentEnvironment:
@@ -63,6 +64,8 @@ class ConcurrentEnvironment:
         self._runs: dict[str, ConcurrentRun] = {}
         self._waiting: deque[ConcurrentRun] = deque()
         self._answered: deque[tuple[ConcurrentRun, InvocationReport]] = deque()  # their places are to poll again
+        self._gathering = False  # places that the runtime has not offered yet are counted, until `_gathered_s`
+        self._gathered_s = 0.0
         self._watching = False
         self._stopping: asyncio.Future[None] | None = None
 
@@ -83,8 +86,13 @@ class ConcurrentEnvironment:
         """How many events it can run at a time as things are, those under way included."""
         if not self.alive:
             return 0
-        offered = len(self._idle) + len(self._runs) - len(self._waiting) + len(self._answered)
-        return min(self._maximum, offered)
+        if self._gathering and time.monotonic() < self._gathered_s:
+            return self._maximum
+        return min(self._maximum, self._offered)
+
+    @property
+    def _offered(self) -> int:
+        return len(self._idle) + len(self._runs) - len(self._waiting) + len(self._answered)
 
     # Initialisation.
 
@@ -107,7 +115,11 @@ class ConcurrentEnvironment:
             self._init = None
         self._subscribers = init.telemetry.wanted
         if error is None:
-            self._init_duration_ms = (time.monotonic() - started_s) * 1000
+            took_s = time.monotonic() - started_s
+            self._init_duration_ms = took_s * 1000
+            # The other places began when the first one did: events that they are to run need not look elsewhere.
+            self._gathering = self._offered < self._maximum
+            self._gathered_s = time.monotonic() + max(_GATHER_S, took_s)
         elif error.timeout:
             self._error = _befell(failures.timed_out(initialisation.time_limit_s(self._spec)))
         else:
@@ -186,6 +198,8 @@ class ConcurrentEnvironment:
         if run is not None:  # a channel is ready after its event
             self._conclude(run)
         self._idle.append(place)
+        if self._gathering and self._offered >= self._maximum:
+            self._gathering = False
         self._deliver()
         if not place.stays and self._answered:
             self._settle(self._answered[0])

@@ -114,8 +114,10 @@ class FakeEnvironment:
         self.dead = False
         self.init_failed = False
         self.cancelled = 0
+        self.most_at_once = 0
+        self.lost_places = 0
         self._behave = behave
-        self._busy = False
+        self._busy = 0
         self._stop = asyncio.Event()
 
     @property
@@ -130,13 +132,18 @@ class FakeEnvironment:
     def initialised(self) -> bool:
         return self.alive and not self.init_failed
 
+    @property
+    def places(self) -> int:
+        return self.spec.max_concurrency - self.lost_places if self.alive else 0
+
     async def invoke(self, invocation: Invocation) -> FakeResponse:
         assert not self.stopped, "an event for an environment that was ended"
-        assert not self._busy, "two events at a time"
+        assert self._busy < self.spec.max_concurrency, "more events at a time than it has places"
         if self.dead:
             assert not self.invocations, "an event for an environment that is known to be dead"
             return FakeResponse([b'{"errorType":"Runtime.ExitError"}'], error="Unhandled")
-        self._busy = True
+        self._busy += 1
+        self.most_at_once = max(self.most_at_once, self._busy)
         self.invocations.append(invocation)
         running = asyncio.ensure_future(self._behave(self, invocation))
         stopped = asyncio.ensure_future(self._stop.wait())
@@ -150,7 +157,7 @@ class FakeEnvironment:
             self.dead = True
             raise
         finally:
-            self._busy = False
+            self._busy -= 1
             running.cancel()
             stopped.cancel()
 
@@ -172,6 +179,7 @@ class FakeSandbox:
         self.credentials: set[object] = set()  # minted and not revoked
         self.closed = False
         self.init_fails = False
+        self.born_dead = False
 
     async def start(self, spec: EnvironmentSpec) -> FakeEnvironment:
         self.specs.append(spec)
@@ -181,6 +189,7 @@ class FakeSandbox:
             raise refusal
         environment = FakeEnvironment(spec, self.behave)
         environment.init_failed = self.init_fails
+        environment.dead = self.born_dead
         self.environments.append(environment)
         return environment
 

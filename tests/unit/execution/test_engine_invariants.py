@@ -22,7 +22,8 @@ from tests.unit.execution.fakes import FakeEnvironment, FakeResponse, FakeSandbo
 class World:
     """An engine whose events take a while, answer before they are ready, die, break, and stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, concurrency: int = 1) -> None:
+        self.concurrency = concurrency
         self.clock = VirtualClock()
         self.sandbox = FakeSandbox(self.behave)
         # Few may start at a time, so that starts wait, are given up, and are refused.
@@ -56,7 +57,7 @@ class World:
         self.calls.append(asyncio.ensure_future(later()))
 
     async def call(self, name: str, payload: bytes) -> str:
-        version = function(name, key=f"{name}#{self.revision[name]}")
+        version = function(name, key=f"{name}#{self.revision[name]}", max_concurrency=self.concurrency)
         try:
             await (await self.engine.invoke(version, request(payload=payload))).read()
         except (Throttled, CannotRun, ConnectionResetError) as error:
@@ -80,7 +81,7 @@ class World:
             self.sandbox.gate.clear() if number % 2 else self.sandbox.gate.set()
         elif what == "kill" and self.sandbox.environments:
             self.sandbox.environments[number % len(self.sandbox.environments)].dead = True
-        elif what == "provision":
+        elif what == "provision" and self.concurrency == 1:
             self.provision(name, number % 4)
         elif what == "init":
             self.sandbox.init_fails = number % 4 == 0
@@ -104,10 +105,10 @@ STEPS = st.tuples(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(STEPS, max_size=40))
-def test_every_event_ends_and_nothing_is_left_over(steps: list[tuple[str, str, int]]) -> None:
+@given(st.lists(STEPS, max_size=40), st.sampled_from([1, 3]))
+def test_every_event_ends_and_nothing_is_left_over(steps: list[tuple[str, str, int]], concurrency: int) -> None:
     async def history() -> None:
-        world = World()
+        world = World(concurrency)
         for step in steps:
             await world.step(*step)
             host: Any = world.engine.status()["host"]
@@ -119,9 +120,10 @@ def test_every_event_ends_and_nothing_is_left_over(steps: list[tuple[str, str, i
         world.sandbox.refuse.clear()
         for name in "ab":
             world.engine.set_reserved_concurrency(function(name).arn, None)
-            world.provision(name, 2)
+            if concurrency == 1:
+                world.provision(name, 2)
         await world.clock.advance(15)
-        for name in "ab":
+        for name in "ab" if concurrency == 1 else "":
             status = world.engine.provisioned_concurrency(f"{name}#{world.revision[name]}")
             assert status is not None
             assert (status.available, status.status) == (2, "READY")
@@ -145,10 +147,12 @@ def test_every_event_ends_and_nothing_is_left_over(steps: list[tuple[str, str, i
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(STEPS, max_size=25), st.integers(0, 5))
-def test_drain_ends_every_environment_and_answers_everybody(steps: list[tuple[str, str, int]], grace_s: int) -> None:
+@given(st.lists(STEPS, max_size=25), st.integers(0, 5), st.sampled_from([1, 3]))
+def test_drain_ends_every_environment_and_answers_everybody(
+    steps: list[tuple[str, str, int]], grace_s: int, concurrency: int
+) -> None:
     async def history() -> None:
-        world = World()
+        world = World(concurrency)
         for step in steps:
             await world.step(*step)
         draining = asyncio.ensure_future(world.engine.drain(grace_s))

@@ -61,6 +61,7 @@ def loop():
             raw.putheader("Lambda-Runtime-Function-Response-Mode", "streaming")
             raw.putheader("Transfer-Encoding", "chunked")
             raw.endheaders(b"5\\r\\nhello\\r\\n")
+            gate.wait(10)
             states.append(post(connection, path + "error", b'{{"errorType":"Late"}}',
                 Lambda_Runtime_Function_Error_Type="Function.Late"))
             continue
@@ -186,6 +187,7 @@ async def test_an_error_ends_the_stream_of_its_event(bench: Bench) -> None:
     async def receive() -> None:
         async for chunk in response.body():
             chunks.append(chunk)
+            await ask(environment, "open")
 
     with pytest.raises(StreamBroken) as broken:
         await receive()
