@@ -11,12 +11,13 @@ class AwsError(Exception):
 
     Subclasses set `code` (the modelled shape name or the code that AWS puts on the wire) and `status`.
     `members` are further members of the error's body (`Type`, `Reason`); `headers` further response headers.
-    `query_code` is the code of the query protocol where it differs from `code` (SQS).
+    `query_code` and `query_message` are those of the query protocol where they differ (SQS).
     """
 
     code: ClassVar[str] = "InternalFailure"
     status: ClassVar[int] = 400
     query_code: ClassVar[str | None] = None
+    query_message: ClassVar[str | None] = None
 
     def __init__(
         self,

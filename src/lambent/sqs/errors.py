@@ -11,10 +11,10 @@ class QueueDoesNotExist(AwsError):
     """There is no such queue, or the caller may not learn whether there is."""
 
     code = "QueueDoesNotExist"
+    query_message = "The specified queue does not exist for this wsdl version."
 
-    def __init__(self, *, query: bool) -> None:
-        # The one text that differs between the protocols.
-        super().__init__(f"The specified queue does not exist{' for this wsdl version' if query else ''}.")
+    def __init__(self) -> None:
+        super().__init__("The specified queue does not exist.")
 
 
 class QueueNameExists(AwsError):

@@ -1,13 +1,15 @@
-"""What queues are."""
+"""What queues are, and who asks for them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
 
 import msgspec
 
 from lambent.core.limits import MIB
+from lambent.core.operations import RequestContext
 
 DeduplicationScope = Literal["queue", "messageGroup"]
 ThroughputLimit = Literal["perQueue", "perMessageGroupId"]
@@ -46,6 +48,34 @@ class QueueSettings:
     kms_reuse_s: int = 300
     managed_sse: bool = True
     fifo: FifoSettings | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """One queue. `id` is never given out again, also when a queue of the same name is made anew."""
+
+    id: str
+    key: QueueKey
+    created_s: int  # epoch seconds, as all times here
+    modified_s: int
+    settings: QueueSettings
+    purged_s: float | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks. `user_id` is what SQS calls the SenderId."""
+
+    account: str
+    arn: str
+    user_id: str
+
+
+class Callers(Protocol):
+    """Knows who signed a request; `platform` makes one out of what STS knows."""
+
+    async def identify(self, context: RequestContext) -> Caller: ...
 
 
 MAX_TAGS: Final = 50

@@ -27,7 +27,8 @@ def error_element(
 
 def message_element(error: AwsError) -> str:
     """The message, if the error has one."""
-    return f"<Message>{escape(error.message)}</Message>" if error.message else ""
+    message = error.query_message or error.message
+    return f"<Message>{escape(message)}</Message>" if message else ""
 
 
 def member_elements(renderers: XmlRenderers, shape: Shape | None, members: Mapping[str, Any]) -> str:
