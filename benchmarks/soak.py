@@ -157,6 +157,7 @@ class Soak:
         for name, (runtime, file, text, _) in ECHOES.items():
             _create(api, name, runtime, {file: text}, timeout_s=30)
         _create(api, "hazard", "python3.13", {"app.py": HAZARD}, timeout_s=1)
+        _create(api, "hold", "python3.13", {"app.py": HAZARD}, timeout_s=120)
 
     async def load(self) -> None:
         """The invokes, and the ends of environments among them."""
@@ -321,12 +322,13 @@ async def check_slots(server: ServerProcess, outcome: Outcome) -> None:
 async def kill_server(server: ServerProcess, outcome: Outcome) -> None:
     """SIGKILL the server while environments run events, and start it again on the same data."""
     pid = server.pid
-    connections = [Connection(server.endpoint) for _ in range(6)]
-    events = [
-        asyncio.create_task(one.send(one.request("hazard" if number % 2 else "echo-node", b'"sleep"')))
-        for number, one in enumerate(connections)
-    ]
-    while len([one for one in census.inner_pids(pid).values() if one > 1]) < 3:  # noqa: ASYNC110 - of another process
+    connections = [Connection(server.endpoint) for _ in range(4)]
+    events = [asyncio.create_task(one.send(one.request("hold", b'"sleep"'))) for one in connections]
+    until_s = time.monotonic() + SETTLE_S
+    while len([one for one in census.inner_pids(pid).values() if one > 1]) < len(events):
+        if time.monotonic() > until_s:
+            outcome.failures.append("no environments are there to be killed with their server")
+            break
         await asyncio.sleep(0.02)
     inside = list(census.inner_pids(pid))
     await asyncio.to_thread(server.kill)
