@@ -67,6 +67,7 @@ def runnable(version: Version) -> FunctionVersion:
         application_log_level=configuration.logging.application_log_level,
         system_log_level=configuration.logging.system_log_level,
         runtime_version_arn=runtime_version_arn(version.scope, configuration.runtime),
+        max_concurrency=configuration.max_concurrency,
     )
 
 

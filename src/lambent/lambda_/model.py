@@ -51,6 +51,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     ephemeral_storage_mb: int = 512
     tracing_mode: str = "PassThrough"
     architecture: str = "x86_64"
+    max_concurrency: int = 1  # events that one environment serves at a time; no operation sets it yet
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
