@@ -346,7 +346,12 @@ class ConcurrentEnvironment:
         run.log.end_lines()
         run.log.write(
             self._lines.runtime_done(
-                self._clock.now(), run.invocation.request_id, run.duration_ms, run.outcome, run.produced_bytes
+                self._clock.now(),
+                run.invocation.request_id,
+                run.duration_ms,
+                run.outcome,
+                run.produced_bytes,
+                run.spans,
             )
         )
 

@@ -357,7 +357,12 @@ class ExecutionEnvironment:
         self._log.end_lines()
         self._log.write(
             self._lines.runtime_done(
-                self._clock.now(), run.invocation.request_id, run.duration_ms, run.outcome, run.produced_bytes
+                self._clock.now(),
+                run.invocation.request_id,
+                run.duration_ms,
+                run.outcome,
+                run.produced_bytes,
+                run.spans,
             )
         )
 

@@ -11,7 +11,7 @@ from lambent.core import limits
 from lambent.sandbox import failures
 from lambent.sandbox.answer import Answer
 from lambent.sandbox.failures import Failure
-from lambent.sandbox.platform_lines import Outcome
+from lambent.sandbox.platform_lines import Outcome, Span, SpanName
 from lambent.sandbox.protocol import Invocation, InvocationReport
 
 _UNHANDLED = "Unhandled"
@@ -21,6 +21,8 @@ class EventRun:
     """Fills in the answer to one event. `first_byte` resolves when the caller can have the answer."""
 
     __slots__ = (
+        "_answered_s",
+        "_first_byte_s",
         "_gathered",
         "_produced_bytes",
         "_started_s",
@@ -51,6 +53,8 @@ class EventRun:
         self.answered = False  # all of the answer is with the caller; the runtime may still be working
         self._gathered: bytearray | None = None  # a stream for a caller that wants it whole
         self._produced_bytes = 0
+        self._first_byte_s = 0.0  # 0: not yet
+        self._answered_s = 0.0
         self._started_s = time.monotonic()
 
     @property
@@ -67,6 +71,23 @@ class EventRun:
         """What counts of the time until now."""
         duration_ms = (time.monotonic() - self._started_s) * 1000
         return min(duration_ms, self.invocation.timeout_s * 1000) if self.outcome.status == "timeout" else duration_ms
+
+    def spans(self, now_s: float) -> list[Span]:
+        """The parts of the time until now, `now_s` on the platform's clock, as far as there has been an answer."""
+        if not self._first_byte_s or not self._answered_s:
+            return []
+        spans: list[Span] = []
+
+        def add(name: SpanName, start_s: float, end_s: float) -> None:
+            duration_ms = (end_s - start_s) * 1000
+            spans.append(Span(name=name, start_s=now_s - monotonic_s + start_s, duration_ms=duration_ms))
+
+        monotonic_s = time.monotonic()
+        add("responseLatency", self._started_s, self._first_byte_s)
+        add("responseDuration", self._first_byte_s, self._answered_s)
+        if self.delivered and not self.failed:
+            add("runtimeOverhead", self._answered_s, monotonic_s)
+        return spans
 
     def whole(self, content_type: str, body: bytes) -> None:
         """The runtime's answer."""
@@ -86,6 +107,7 @@ class EventRun:
 
     def begin_stream(self, content_type: str) -> None:
         """The answer comes as a stream; a caller that did not ask for one gets it whole in the end."""
+        self._first_byte_s = time.monotonic()
         if self.invocation.streaming:
             self.answer.begin(content_type)
             self._let_go()
@@ -156,6 +178,9 @@ class EventRun:
 
     def _is_answered(self) -> None:
         self.answered = True
+        self._answered_s = time.monotonic()
+        if not self._first_byte_s:
+            self._first_byte_s = self._answered_s
         self._let_go()
 
     def _let_go(self) -> None:

@@ -19,6 +19,7 @@ from lambent.sandbox.protocol import EnvironmentSpec, InvocationReport
 PlatformObserver = Callable[[float, str, dict[str, Any]], None]
 Phase = Literal["init", "invoke"]
 Status = Literal["success", "error", "failure", "timeout"]
+SpanName = Literal["responseLatency", "responseDuration", "runtimeOverhead"]
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARN": 30}
 
 
@@ -33,6 +34,15 @@ class Outcome:
 
     status: Status = "success"
     error_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A part of an event's time (AWS documentation, "Telemetry API Event schema reference", Span)."""
+
+    name: SpanName
+    start_s: float
+    duration_ms: float
 
 
 class PlatformLines:
@@ -136,18 +146,32 @@ class PlatformLines:
         return [f"{timestamp(now_s)} {request_id} Task timed out after {timeout_s:.2f} seconds\n\n"]
 
     def runtime_done(
-        self, now_s: float, request_id: str, duration_ms: float, outcome: Outcome, produced_bytes: int
+        self,
+        now_s: float,
+        request_id: str,
+        duration_ms: float,
+        outcome: Outcome,
+        produced_bytes: int,
+        spans: Callable[[float], Sequence[Span]] = lambda now_s: (),
     ) -> list[str]:
-        """The runtime is done with an event, or will never be: END. Extensions may still be at it."""
+        """The runtime is done with an event, or will never be: END. Extensions may still be at it.
+
+        `spans` tells what is known now of the parts of its time; it is asked only if somebody wants to know.
+        """
         text = f"END RequestId: {request_id}"
         if self._text_only:
             return [text + "\n"]
-        record = {
+        record: dict[str, Any] = {
             "requestId": request_id,
             "status": outcome.status,
             **({"errorType": outcome.error_type} if outcome.error_type else {}),
             "metrics": {"durationMs": round(duration_ms, 3), "producedBytes": produced_bytes},
         }
+        if told := spans(now_s):
+            record["spans"] = [
+                {"name": span.name, "start": timestamp(span.start_s), "durationMs": round(span.duration_ms, 3)}
+                for span in told
+            ]
         return self._tell(now_s, "runtimeDone", record, "WARN" if outcome.status != "success" else "DEBUG", text)
 
     def report(self, now_s: float, request_id: str, report: InvocationReport, outcome: Outcome) -> list[str]:

@@ -112,6 +112,9 @@ async def test_a_subscriber_gets_all(bench: Bench) -> None:
     }
     first, second = got("platform.runtimeDone")
     assert (first["status"], first["metrics"]["producedBytes"]) == ("success", 3)
+    assert [span["name"] for span in first["spans"]] == ["responseLatency", "responseDuration", "runtimeOverhead"]
+    assert sum(span["durationMs"] for span in first["spans"]) == pytest.approx(first["metrics"]["durationMs"], abs=1)
+    assert [span["start"] for span in first["spans"]] == sorted(span["start"] for span in first["spans"])
     assert (second["status"], second["errorType"]) == ("error", "ValueError")
     assert got("platform.report")[0]["metrics"]["initDurationMs"] == round(report.init_duration_ms or 0, 3)
     lines = got("function")
@@ -134,6 +137,7 @@ async def test_a_failed_event_is_told_before_the_end(bench: Bench, event: str, s
     assert body["errorType"] == kind
     [done] = [event["record"] for event in said(bench, "sub", "got") if event["type"] == "platform.runtimeDone"]
     assert (done["status"], done["errorType"]) == (status, kind)
+    assert "spans" not in done, "there was no answer whose times could be told"
     assert bench.logs.text.count("END RequestId") == 1
 
 
