@@ -1,0 +1,122 @@
+"""What SQS needs of a message engine, and what its outcomes mean in SQS's words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from lambent.core.errors import AwsError
+from lambent.sqs.errors import ReceiptHandleIsInvalid, invalid_value
+from lambent.sqs.message_attributes import Attributes
+from lambent.sqs.model import Queue
+from lambent.sqs.sending import Draft
+from lambent.storage.database import Transaction
+
+
+class Accepted(NamedTuple):
+    """A message that is in its queue, or was before (FIFO deduplication)."""
+
+    message_id: str
+    sequence_number: str | None
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as a consumer gets it; times are epoch milliseconds."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    body_md5: str
+    attributes: Attributes
+    sender_id: str
+    sent_ms: int
+    receive_count: int
+    first_received_ms: int
+    sequence_number: str | None = None
+    group: str | None = None
+    deduplication_id: str | None = None
+    trace_header: str | None = None
+    dead_letter_source_arn: str | None = None
+
+
+class Counts(NamedTuple):
+    """How many messages a queue has in each state."""
+
+    visible: int
+    in_flight: int
+    delayed: int
+
+
+class Outcome(Enum):
+    """What became of a receipt handle."""
+
+    DONE = "done"
+    INVALID = "invalid"  # no handle, or one of another queue
+    EXPIRED = "expired"  # FIFO: the visibility timeout is over
+    GONE = "gone"  # the message was deleted
+    TOO_LONG = "too long"  # beyond twelve hours since it was received
+
+
+class Engine(Protocol):
+    """Keeps messages. What takes a transaction joins the unit of work that changes the queue."""
+
+    def create(self, tx: Transaction, queue: Queue) -> None: ...
+    def configure(self, tx: Transaction, queue: Queue) -> None: ...
+    def delete(self, tx: Transaction, queue: Queue) -> None: ...
+    def deleted(self, queue: Queue) -> None: ...
+    def move(self, tx: Transaction, source: Queue, destination: Queue | None, limit: int) -> tuple[int, bool]: ...
+    def moved(self, source: Queue | None, destination: Queue | None) -> None: ...
+    async def send(self, queue: Queue, drafts: Sequence[Draft], sender_id: str) -> list[Accepted]: ...
+    async def receive(
+        self, queue: Queue, *, limit: int, visibility_timeout_s: int | None, wait_s: int, attempt_id: str | None
+    ) -> list[Delivery]: ...
+    async def delete_messages(self, queue: Queue, handles: Sequence[str]) -> list[Outcome]: ...
+    async def change_visibility(self, queue: Queue, changes: Sequence[tuple[str, int]]) -> list[Outcome]: ...
+    async def purge(self, queue: Queue) -> None: ...
+    async def counts(self, queue: Queue) -> Counts: ...
+
+
+class Messages:
+    """The engine, with outcomes as SQS's errors."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.send = engine.send
+        self.receive = engine.receive
+
+    async def delete(self, queue: Queue, handles: Sequence[str]) -> list[AwsError | None]:
+        """Delete messages; what went wrong with each handle."""
+        outcomes = await self._engine.delete_messages(queue, handles)
+        return [_deletion_error(*pair) for pair in zip(outcomes, handles, strict=True)]
+
+    async def change_visibility(self, queue: Queue, changes: Sequence[tuple[str, int]]) -> list[AwsError | None]:
+        """Let messages be visible so many seconds from now; what went wrong with each change."""
+        outcomes = await self._engine.change_visibility(queue, changes)
+        return [_change_error(outcome, *change) for outcome, change in zip(outcomes, changes, strict=True)]
+
+
+def _deletion_error(outcome: Outcome, handle: str) -> AwsError | None:
+    if outcome is Outcome.INVALID:
+        return ReceiptHandleIsInvalid(handle)
+    if outcome is Outcome.EXPIRED:
+        return invalid_value(handle, "ReceiptHandle", "The receipt handle has expired.")
+    return None
+
+
+def _change_error(outcome: Outcome, handle: str, timeout_s: int) -> AwsError | None:
+    if outcome is Outcome.INVALID:
+        return ReceiptHandleIsInvalid(handle)
+    if outcome is Outcome.TOO_LONG:
+        return invalid_value(
+            timeout_s,
+            "VisibilityTimeout",
+            "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]",
+        )
+    if outcome in (Outcome.GONE, Outcome.EXPIRED):
+        return invalid_value(
+            handle, "ReceiptHandle", "Message does not exist or is not available for visibility timeout change."
+        )
+    return None
