@@ -40,6 +40,19 @@ def handler(event, context):
 """
 
 
+GROWS = """
+import time
+def handler(event, context):
+    if event == "wait":
+        time.sleep(2)
+        return "waited"
+    held = []
+    while True:
+        held.append(bytearray(1 << 20))
+        held[-1][::4096] = b"x" * 256
+"""
+
+
 async def start(bench: Bench, source: str = HANDLER, concurrency: int = 3, **options: Any) -> Any:
     options = {"initialization_type": "lambda-managed-instances", "log_format": "JSON", **options}
     environment = await bench.start(source, max_concurrency=concurrency, **options)
@@ -127,6 +140,13 @@ async def test_the_end_leaves_no_process_and_tells_waiting_callers(bench: Bench)
         assert (error, answer["errorType"]) == ("Unhandled", "Runtime.ExitError")
     for pid in pids:
         await wait_until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"))
+
+
+async def test_processes_that_take_too_much_memory_together_end_all_events(bench: Bench) -> None:
+    environment = await start(bench, GROWS, 2, memory_mb=128)
+    outcomes = await asyncio.gather(ask(environment, "wait"), ask(environment, "grow"))
+    assert [(error, answer["errorType"]) for error, answer in outcomes] == [("Unhandled", "Runtime.OutOfMemory")] * 2
+    assert not environment.alive
 
 
 async def test_text_logs_say_start_end_and_report_of_each(bench: Bench) -> None:
