@@ -158,8 +158,8 @@ class Extensions:
         for event in events:
             if event == SHUTDOWN and not external:
                 raise Refused("Extension.InvalidEventType", f"{event}: ShutdownEventNotSupportedForInternalExtension")
-            managed = self._spec.initialization_type == "lambda-managed-instances"
-            if event not in (INVOKE, SHUTDOWN) or (event == INVOKE and managed):
+            # Of several events at once none is an extension's to follow, as on AWS's managed instances.
+            if event not in (INVOKE, SHUTDOWN) or (event == INVOKE and self._spec.concurrent):
                 raise Refused("Extension.InvalidEventType", f"{event}: ErrorInvalidEventType")
         if known is not None and known.state is not ExtensionState.STARTED:
             raise Refused("Extension.InvalidExtensionState", "Extension with this name already registered")

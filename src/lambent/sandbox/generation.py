@@ -110,8 +110,7 @@ class Generation:
 
     async def _start(self) -> None:
         api = self._api = await ApiServer.open(self._cell.runtime_api)
-        managed = self._spec.initialization_type == "lambda-managed-instances"
-        telemetry = TelemetryApi(self.extensions, self._telemetry, managed=managed)
+        telemetry = TelemetryApi(self.extensions, self._telemetry, managed=self._spec.concurrent)
         api.serve(
             {
                 extensions_api.VERSION: ExtensionsApi(self._spec, self.extensions),
