@@ -204,7 +204,8 @@ class Debugging:
             key=f"{function.key}#debug-{self._new_id()}",
             debug_port=port.id,
             timeout_s=TIME_LIMIT_S,
-            initialization_type="on-demand",
+            initialization_type="on-demand",  # from no snapshot, and one event at a time
+            max_concurrency=1,
         )
         session.port = port
         try:
