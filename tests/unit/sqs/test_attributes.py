@@ -6,6 +6,7 @@ import pytest
 
 from lambent.core.errors import AwsError
 from lambent.sqs import attributes
+from lambent.sqs.model import QueueSettings
 
 PLAIN = attributes.initial({}, fifo=False)
 FIFO = attributes.initial({}, fifo=True)
@@ -91,7 +92,7 @@ def test_ranges(name: str, least: int, greatest: int) -> None:
         (PLAIN, {"Policy": "{"}, "InvalidAttributeValue", "Invalid value for the parameter Policy."),
     ],
 )
-def test_refusals(settings: attributes.QueueSettings, given: dict[str, str], code: str, message: str) -> None:
+def test_refusals(settings: QueueSettings, given: dict[str, str], code: str, message: str) -> None:
     with pytest.raises(AwsError) as refused:
         attributes.changed(settings, given)
     assert (refused.value.code, refused.value.message) == (code, message)

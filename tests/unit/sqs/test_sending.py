@@ -9,6 +9,7 @@ import pytest
 
 from lambent.core.errors import AwsError
 from lambent.sqs import attributes, batches, sending
+from lambent.sqs.model import QueueSettings
 
 PLAIN = attributes.initial({}, fifo=False)
 FIFO = attributes.initial({}, fifo=True)
@@ -16,7 +17,7 @@ BY_CONTENT = attributes.initial({"ContentBasedDeduplication": "true"}, fifo=True
 MIB = 1024 * 1024
 
 
-def refusal(given: dict[str, Any], settings: attributes.QueueSettings = PLAIN) -> tuple[str, str]:
+def refusal(given: dict[str, Any], settings: QueueSettings = PLAIN) -> tuple[str, str]:
     with pytest.raises(AwsError) as refused:
         sending.read(given, settings)
     return refused.value.query_code or refused.value.code, refused.value.message
@@ -93,7 +94,7 @@ def test_size_is_bytes_of_utf_8() -> None:
         ),
     ],
 )
-def test_refusals(given: dict[str, Any], settings: attributes.QueueSettings, code: str, message: str | None) -> None:
+def test_refusals(given: dict[str, Any], settings: QueueSettings, code: str, message: str | None) -> None:
     assert refusal(given, settings) == (code, message or refusal(given, settings)[1])
 
 
