@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Literal, Protocol
 
+from lambent.core import ids
 from lambent.sandbox.concurrent_run import ConcurrentRun
 from lambent.sandbox.framed import FramedTransport
 from lambent.sandbox.http_connection import BodySink, Discard, HttpConnection, Request, WholeBody
@@ -158,6 +159,7 @@ class PolledPlaces:
     def deliver_to(self, place: Place, invocation: Invocation) -> None:
         _, api = self._polling.pop(place)
         self._running[invocation.request_id] = api
+        self._late.pop(invocation.request_id, None)  # another attempt of an event that was late
         api.deliver(invocation)
 
     def over(self, request_id: str, *, timed_out: bool) -> None:
@@ -218,7 +220,7 @@ class PolledPlaces:
             return Discard()
         self._has_polled = True
         place = Place(self._listener, stays=False)
-        api = RuntimeApi(place.session)
+        api = RuntimeApi(place.session, ids.new_uuid())
         place.transport = api
         self._polling[place] = connection, api
         return api.request(connection, request)
@@ -230,6 +232,10 @@ class PolledPlaces:
                 refuse(connection, 410, "InvokeTimeout", "Invoke timeout")
             else:
                 refuse(connection, 400, "InvalidRequestID", "Invalid request ID")
+            return Discard()
+        # A handler may still run whose event has timed out and been sent again under the same request id.
+        if request.header("lambda-runtime-invocation-id") not in ("", api.invocation_id):
+            refuse(connection, 410, "InvokeTimeout", "Invoke timeout")
             return Discard()
         if kind == "error" and api.session.streaming:
             return api.break_stream(connection, request)

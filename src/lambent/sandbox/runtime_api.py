@@ -45,10 +45,14 @@ def error_type_of(request: Request) -> str:
 
 
 class RuntimeApi:
-    """Implements `session.Transport` as a service of an `ApiServer` that the runtime polls."""
+    """Implements `session.Transport` as a service of an `ApiServer` that the runtime polls.
 
-    def __init__(self, session: Session) -> None:
+    `invocation_id`, if any, goes with the event: clients that know the header send it back with the answer.
+    """
+
+    def __init__(self, session: Session, invocation_id: str = "") -> None:
         self._session = session
+        self.invocation_id = invocation_id
         self._connections: set[HttpConnection] = set()
         self._polls: list[HttpConnection] = []
         self._undelivered: Invocation | None = None
@@ -130,6 +134,7 @@ class RuntimeApi:
             "Lambda-Runtime-Client-Context": invocation.client_context,
             "Lambda-Runtime-Cognito-Identity": invocation.cognito_identity,
             "Lambda-Runtime-Aws-Tenant-Id": invocation.tenant_id,
+            "Lambda-Runtime-Invocation-Id": self.invocation_id,
         }
         connection.respond(200, invocation.payload, headers={name: value for name, value in headers.items() if value})
 

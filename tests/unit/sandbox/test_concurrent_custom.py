@@ -67,7 +67,8 @@ def loop():
             continue
         elif event == "elsewhere":
             connection = http.client.HTTPConnection(API)  # the answer may come on any connection
-        states.append(post(connection, path + "response", json.dumps(result)))
+        attempt = answer.headers["Lambda-Runtime-Invocation-Id"] if "attempt" in os.environ else ""
+        states.append(post(connection, path + "response", json.dumps(result), Lambda_Runtime_Invocation_Id=attempt))
         if event == "twice":
             states.append(post(connection, path + "response", b"1"))
 
@@ -177,6 +178,24 @@ async def test_answers_are_matched_by_request_id(bench: Bench) -> None:
     states = (await ask(environment, "states"))[1]
     assert [202, {"status": "OK"}] in states
     assert [400, {"errorMessage": "Invalid request ID", "errorType": "InvalidRequestID"}] in states
+
+
+async def test_the_late_answer_of_an_attempt_is_not_that_of_the_next(bench: Bench) -> None:
+    environment = await start(bench, attempt="1")
+    first = await ask(environment, "wait", timeout_s=0.1, request_id="same")
+    assert first[1]["errorType"] == "Sandbox.Timedout"
+    again = asyncio.ensure_future(ask(environment, "wait again", request_id="same"))
+    assert (await again)[1] == "same"
+    second = asyncio.ensure_future(ask(environment, "together", request_id="same"))  # nobody joins it
+    await asyncio.sleep(0.05)
+    await ask(environment, "open")  # the first attempt answers while the last one runs
+    await wait_until(lambda: environment.places == 4)
+    assert [410, {"errorMessage": "Invoke timeout", "errorType": "InvokeTimeout"}] in (
+        await ask(environment, "states")
+    )[1]
+    assert not second.done()
+    second.cancel()
+    await asyncio.wait([second])
 
 
 async def test_an_error_ends_the_stream_of_its_event(bench: Bench) -> None:

@@ -149,6 +149,24 @@ async def test_processes_that_take_too_much_memory_together_end_all_events(bench
     assert not environment.alive
 
 
+async def test_a_function_can_open_no_places_of_its_own(bench: Bench) -> None:
+    source = """
+import os, socket
+def handler(event, context):
+    host, port = os.environ["AWS_LAMBDA_RUNTIME_API"].split(":")
+    answers = []
+    for upgrade in ("lambent-channel", "h2c"):
+        sock = socket.create_connection((host, int(port)))
+        sock.sendall(b"GET /lambent/channel HTTP/1.1\\r\\nHost: x\\r\\nConnection: Upgrade\\r\\nUpgrade: %s\\r\\n\\r\\n"
+            % upgrade.encode())
+        answers.append(sock.makefile().readline().split()[1])
+    return answers
+"""
+    environment = await start(bench, source)
+    assert await ask(environment, {}) == (None, ["503", "404"])
+    assert environment.places == 3
+
+
 async def test_text_logs_say_start_end_and_report_of_each(bench: Bench) -> None:
     environment = await start(bench, log_format="Text", initialization_type="on-demand")
     await asyncio.gather(*(ask(environment, {}, request_id=f"id-{n}") for n in range(3)))
