@@ -159,7 +159,8 @@ class Environment(Protocol):
         """Run one event; returns at the first byte of the answer.
 
         Whatever goes wrong inside (handler error, crash, timeout, failed init) is a `Response` with `function_error`
-        set and AWS's error JSON as body. Cancelling the call kills the process: no event runs on unobserved.
+        set and AWS's error JSON as body. Cancelling the call kills the process: no event runs on unobserved. (In a
+        concurrent environment, where others run too, it ends the event as a timeout does.)
         """
 
     async def stop(self, reason: ShutdownReason) -> None:
