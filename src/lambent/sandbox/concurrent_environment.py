@@ -33,7 +33,7 @@ log = logging.getLogger("lambent.sandbox")
 # How long an event runs before its log is passed on live and memory is watched: shorter ones need neither.
 _TICK_S: Final = 0.1
 _STOP_S: Final = 5.0
-# A lost place may be all that is seen at first of a runtime that has ended: how long its exit may take to be told.
+# A lost place may be all that is seen at first of a runtime that has ended: how long until it is taken for more.
 _LOST_S: Final = 0.25
 # A runtime that has answered asks for the next event at once, or perhaps never.
 _POLL_S: Final = 1.0
@@ -217,7 +217,9 @@ class ConcurrentEnvironment:
             self._loop.call_later(_LOST_S, self._abandoned, run)
 
     def _abandoned(self, run: ConcurrentRun) -> None:
-        if run.place is not None:
+        runtime = self._generation.runtime if self._generation is not None else None
+        leaves = runtime is not None and runtime.leaves  # then its exit says more
+        if run.place is not None and not leaves:
             self._fail(run, _befell(failures.exited(None)))
 
     def place_printed(self, place: Place, data: bytes) -> None:

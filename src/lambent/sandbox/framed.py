@@ -107,6 +107,10 @@ class FramedTransport(asyncio.Protocol):
     async def wait_closed(self) -> None:
         await asyncio.shield(self._closed)
 
+    @property
+    def closed(self) -> bool:
+        return self._closed.done()
+
     def on_closed(self, callback: Callable[[], None]) -> None:
         """Call `callback` when the socket is closed and all that came through it has been taken in."""
         self._closed.add_done_callback(lambda _: callback())

@@ -119,6 +119,11 @@ class RuntimeProcess:
         assert self._transport is not None
         return self._transport
 
+    @property
+    def leaves(self) -> bool:
+        """Whether it has ended, or has at least closed its socket, which it does with its end."""
+        return self.exited or (isinstance(self._transport, FramedTransport) and self._transport.closed)
+
     def drain(self) -> None:
         """Take in what is in the pipe now."""
         self._output.drain()
