@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from lambent.core.errors import AwsError
+from lambent.sqs.counters import Counters
 from lambent.sqs.errors import ReceiptHandleIsInvalid, invalid_value
 from lambent.sqs.message_attributes import Attributes
 from lambent.sqs.model import Queue
@@ -43,11 +44,12 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(NamedTuple):
-    """How many messages a queue has in each state."""
+    """How many messages a queue has in each state, and since when the oldest is there (epoch milliseconds)."""
 
     visible: int
     in_flight: int
     delayed: int
+    oldest_ms: int | None = None
 
 
 class Outcome(Enum):
@@ -80,16 +82,32 @@ class Engine(Protocol):
 
 
 class Messages:
-    """The engine, with outcomes as SQS's errors."""
+    """The engine, counted (`counters_of` finds a queue's counters), and with outcomes as SQS's errors."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, counters_of: Callable[[Queue], Counters]) -> None:
         self._engine = engine
-        self.send = engine.send
-        self.receive = engine.receive
+        self._counters_of = counters_of
+
+    async def send(self, queue: Queue, drafts: Sequence[Draft], sender_id: str) -> list[Accepted]:
+        """Put messages into the queue, all or none. Durable when it returns. Raises StorageError."""
+        accepted = await self._engine.send(queue, drafts, sender_id)
+        self._counters_of(queue).count_sent([len(draft.body) for draft in drafts])
+        return accepted
+
+    async def receive(
+        self, queue: Queue, *, limit: int, visibility_timeout_s: int | None, wait_s: int, attempt_id: str | None
+    ) -> list[Delivery]:
+        """Up to `limit` messages, as soon as there is one, or none after `wait_s`. Raises StorageError, OverLimit."""
+        found = await self._engine.receive(
+            queue, limit=limit, visibility_timeout_s=visibility_timeout_s, wait_s=wait_s, attempt_id=attempt_id
+        )
+        self._counters_of(queue).count_received(len(found))
+        return found
 
     async def delete(self, queue: Queue, handles: Sequence[str]) -> list[AwsError | None]:
         """Delete messages; what went wrong with each handle."""
         outcomes = await self._engine.delete_messages(queue, handles)
+        self._counters_of(queue).deleted += outcomes.count(Outcome.DONE)
         return [_deletion_error(*pair) for pair in zip(outcomes, handles, strict=True)]
 
     async def change_visibility(self, queue: Queue, changes: Sequence[tuple[str, int]]) -> list[AwsError | None]:
