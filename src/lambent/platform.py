@@ -176,7 +176,6 @@ class Platform:
         recorder.start()
         parts.push_async_callback(recorder.close)
         parts.push_async_callback(engine.drain, 0.0)
-        parts.push_async_callback(debugging.close)
 
         signing_key = os.urandom(32)  # of URLs that live for ten minutes: a restart ends them
         functions = lambda_room.LambdaRoom(
@@ -218,6 +217,7 @@ class Platform:
         await endpoint.start()
         self._endpoint = endpoint
         parts.push_async_callback(endpoint.stop, config.shutdown_grace_s)
+        parts.push_async_callback(debugging.close)  # first: the grace is for functions that work, not for people
         await functions.provision()
         log.info("ready at %s, isolation %s, data in %s", endpoint.url, config.isolation, config.data)
 

@@ -26,6 +26,7 @@ from lambent.sandbox.protocol import StreamBroken
 
 # A day: whoever forgets a debugger over night finds it as it was.
 TIME_LIMIT_S: Final = 86_400.0
+_LAST_ANSWERS_S: Final = 2.0
 
 
 class Port(Protocol):
@@ -108,6 +109,7 @@ class Debugging:
         self._debugger_for = debugger_for
         self._new_id = new_id
         self._switches: dict[str, Switch] = {}
+        self._sessions: dict[asyncio.Task[None], _Session] = {}
         self._tasks = Supervisor("debugging")
 
     def wants(self, function_arn: str) -> bool:
@@ -146,6 +148,8 @@ class Debugging:
         answer: asyncio.Future[InvokeResult] = asyncio.get_running_loop().create_future()
         session = _Session()
         task = self._tasks.spawn(self._run(function, request, wish, session, answer), "event")
+        self._sessions[task] = session
+        task.add_done_callback(self._sessions.pop)
         try:
             return await asyncio.shield(answer)
         except asyncio.CancelledError:
@@ -236,9 +240,15 @@ class Debugging:
             self._tasks.spawn(drain(answer.result()), "drain")
 
     async def close(self) -> None:
-        """End what is being debugged."""
+        """End what is being debugged; its callers are told that it was killed."""
         for arn in list(self._switches):
             await self.switch_off(arn)
+        events = dict(self._sessions)
+        for session in events.values():
+            if session.port is not None:
+                await session.port.end()
+        if events:
+            await asyncio.wait(events, timeout=_LAST_ANSWERS_S)
         await self._tasks.close()
 
 

@@ -214,6 +214,15 @@ async def test_an_event_that_waits_for_its_turn_may_be_given_up(bench: Bench) ->
     assert len(bench.engine.running) == 1
 
 
+async def test_the_end_of_the_server_is_told_to_callers(bench: Bench) -> None:
+    await bench.debugging.switch_on(FUNCTION, 0)
+    events = [bench.invoke(), bench.invoke(wish=True, port=7000)]
+    await bench.engine.next(1)
+    await bench.debugging.close()
+    assert [isinstance(await event, FakeResult) for event in events] == [True, True]
+    assert all(port.closed and port.ends for port in bench.ports.opened)
+
+
 async def test_what_has_no_debugger_and_ports_that_are_taken(bench: Bench) -> None:
     with pytest.raises(PortTaken):
         await bench.invoke(wish=True, port=1)
