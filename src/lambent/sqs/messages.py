@@ -63,22 +63,58 @@ class Outcome(Enum):
 
 
 class Engine(Protocol):
-    """Keeps messages. What takes a transaction joins the unit of work that changes the queue."""
+    """Keeps messages, on the database that holds SQS's tables.
 
-    def create(self, tx: Transaction, queue: Queue) -> None: ...
-    def configure(self, tx: Transaction, queue: Queue) -> None: ...
-    def delete(self, tx: Transaction, queue: Queue) -> None: ...
-    def deleted(self, queue: Queue) -> None: ...
-    def move(self, tx: Transaction, source: Queue, destination: Queue | None, limit: int) -> tuple[int, bool]: ...
-    def moved(self, source: Queue | None, destination: Queue | None) -> None: ...
-    async def send(self, queue: Queue, drafts: Sequence[Draft], sender_id: str) -> list[Accepted]: ...
+    What takes a transaction joins the unit of work that changes the queue, and has no other effect: `deleted` and
+    `moved` are called once that is durable, for what only memory knows (waiters). All others are durable when they
+    return, and raise StorageError when they cannot be.
+    """
+
+    def create(self, tx: Transaction, queue: Queue) -> None:
+        """The queue is new."""
+
+    def configure(self, tx: Transaction, queue: Queue) -> None:
+        """The queue's settings may have changed."""
+
+    def delete(self, tx: Transaction, queue: Queue) -> None:
+        """The queue goes, and its messages with it (those may go in the background: its id never comes back)."""
+
+    def deleted(self, queue: Queue) -> None:
+        """The queue is gone: receivers that wait at it get nothing."""
+
+    def move(self, tx: Transaction, source: Queue, destination: Queue | None, limit: int) -> tuple[int, bool]:
+        """Move up to `limit` visible messages, the oldest first, each to `destination` or where it once came from.
+
+        How many were moved, and whether it ended at one whose queue is not there any more. A moved message is new in
+        its queue: sent now, never received. Dead letters are not counted as sent.
+        """
+
+    def moved(self, source: Queue | None, destination: Queue | None) -> None:
+        """A move is durable: wake who waits for what came."""
+
+    async def send(self, queue: Queue, drafts: Sequence[Draft], sender_id: str) -> list[Accepted]:
+        """Put messages into the queue, all or none. FIFO duplicates get what the first was given, also in one call."""
+
     async def receive(
         self, queue: Queue, *, limit: int, visibility_timeout_s: int | None, wait_s: int, attempt_id: str | None
-    ) -> list[Delivery]: ...
-    async def delete_messages(self, queue: Queue, handles: Sequence[str]) -> list[Outcome]: ...
-    async def change_visibility(self, queue: Queue, changes: Sequence[tuple[str, int]]) -> list[Outcome]: ...
-    async def purge(self, queue: Queue) -> None: ...
-    async def counts(self, queue: Queue) -> Counts: ...
+    ) -> list[Delivery]:
+        """Up to `limit` messages as soon as there is one, none after `wait_s`. A None timeout is the queue's own.
+
+        Once the caller is cancelled (its client went away) nothing is taken; what was being taken is visible again.
+        Raises errors.OverLimit when too many messages of a standard queue are in flight and `wait_s` is 0.
+        """
+
+    async def delete_messages(self, queue: Queue, handles: Sequence[str]) -> list[Outcome]:
+        """DONE, INVALID, GONE, and for FIFO queues EXPIRED, for each handle in its order."""
+
+    async def change_visibility(self, queue: Queue, changes: Sequence[tuple[str, int]]) -> list[Outcome]:
+        """DONE, INVALID, GONE, EXPIRED or TOO_LONG for each (handle, seconds from now) in its order."""
+
+    async def purge(self, queue: Queue) -> None:
+        """Remove every message that is there now, in whatever state."""
+
+    async def counts(self, queue: Queue) -> Counts:
+        """Exact numbers, without a look at every message."""
 
 
 class Messages:
