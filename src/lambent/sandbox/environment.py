@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from lambent.sandbox import failures, initialisation
+from lambent.sandbox import failures
 from lambent.sandbox.answer import Answer
 from lambent.sandbox.event_run import EventRun
 from lambent.sandbox.failures import Failure
@@ -80,7 +80,7 @@ class ExecutionEnvironment:
         started_s = time.monotonic()
         init = self._begin_init("init")
         try:
-            async with asyncio.timeout(initialisation.time_limit_s(self._spec)):
+            async with asyncio.timeout(self._parts.time_limit_s):
                 error = await self._run_init(init)
         except TimeoutError:
             await self._end("timeout")

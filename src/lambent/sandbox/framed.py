@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Callable
 from typing import cast
@@ -114,6 +115,12 @@ class FramedTransport(asyncio.Protocol):
     def on_closed(self, callback: Callable[[], None]) -> None:
         """Call `callback` when the socket is closed and all that came through it has been taken in."""
         self._closed.add_done_callback(lambda _: callback())
+
+    def duplicate(self) -> socket.socket:
+        """Another descriptor of the socket, for what is said besides frames; the caller's to close. Raises OSError."""
+        if self._transport is None:
+            raise ConnectionResetError("the runtime has closed its socket")
+        return socket.socket(fileno=os.dup(self._transport.get_extra_info("socket").fileno()))
 
     def close(self) -> None:
         if self._transport is not None:

@@ -29,6 +29,8 @@ from lambent.sandbox.telemetry import Telemetry
 # How long a runtime that has said that it cannot start may take to say its last words and end.
 _LAST_WORDS_S: Final = 0.5
 _MANAGED_INIT_S: Final = 130.0
+# AWS documentation, "Lambda SnapStart runtime hooks": the restore phase.
+_RESTORE_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,12 @@ class Parts:
     clock: Clock
     memory_limit_bytes: int
     programs: Sequence[Program] = ()
+    restores: bool = False  # from a snapshot, in place of an init
+
+    @property
+    def time_limit_s(self) -> float:
+        """How long an init, or a restore, may take outside of an event."""
+        return _RESTORE_S if self.restores else time_limit_s(self.spec)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,7 @@ class Root:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellRequest:
-    """What a cell is for. Folders are those of this machine."""
+    """What a cell is for. Folders are those of this machine. `snapshot`: others are to be forked from its runtime."""
 
     task_root: str
     opt: str
@@ -77,6 +77,7 @@ class CellRequest:
     ephemeral_storage_mb: int
     endpoint_url: str
     root: Root | None
+    snapshot: bool = False
 
 
 class Cell(Protocol):
@@ -105,7 +106,7 @@ class Cell(Protocol):
         """
 
     def signal(self, name: str, number: int) -> None:
-        """Send a signal to a named process and its group; nothing happens when it has ended."""
+        """Send a signal to a named process and its group (SIGSTOP and SIGCONT: to it alone) unless it has ended."""
 
     async def connect(self, port: int) -> socket.socket:
         """A connection to a port on the environment's own loopback interface, the caller's to close. Raises OSError.
@@ -122,6 +123,9 @@ class Cell(Protocol):
     def watch(self, on: bool) -> None:
         """Switch the measuring and limiting of memory, which an idle environment does without."""
 
+    def release(self) -> None:
+        """From now on its runtime stands only for what is forked from it: its end ends nobody else in here."""
+
     def kill(self) -> None:
         """End every process; `on_exit` tells when that has happened."""
 
@@ -129,11 +133,28 @@ class Cell(Protocol):
         """End every process and give the cell up; nobody is told."""
 
 
+class RestoreSource(Protocol):
+    """A runtime that waits to be forked, in a cell that was opened for it (`CellRequest.snapshot`)."""
+
+    @property
+    def cell(self) -> Cell: ...
+
+    def ask(self, message: tuple[Any, ...], descriptors: Sequence[int]) -> None:
+        """Send a request, see `lambent_runtime.snapshot`. Raises OSError when it has ended."""
+
+
 class Launcher(Protocol):
     """Makes cells."""
 
+    @property
+    def supervisor(self) -> str:
+        """What tells a runtime that it is to be forked, see `lambent_runtime.snapshot`; "" where that is impossible."""
+
     async def open(self, request: CellRequest) -> Cell:
         """Raises OSError."""
+
+    async def open_restored(self, request: CellRequest, source: RestoreSource) -> Cell:
+        """A cell whose runtime is a fork of `source`, each time that it is started. Raises OSError."""
 
     async def close(self) -> None: ...
 
@@ -200,6 +221,9 @@ class ProcessCell:
 
     def idle(self) -> None:
         return
+
+    def release(self) -> None:
+        self._tell(("release",))
 
     def kill(self) -> None:
         self._tell(("kill",))
@@ -297,6 +321,22 @@ class ProcessLauncher:
                         await self._end()
                         if not await self._send(theirs.fileno()):
                             raise OSError("the launcher process ends as soon as it is started")
+        except BaseException:
+            ours.close()
+            raise
+        return ProcessCell(ours)
+
+    @property
+    def supervisor(self) -> str:
+        return launcher_process.__file__
+
+    async def open_restored(self, request: CellRequest, source: RestoreSource) -> ProcessCell:
+        """The supervisor of the environment is a fork of the source, too: it is what the runtime is forked from."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        try:
+            with theirs:
+                source.ask(("supervise",), [theirs.fileno()])
         except BaseException:
             ours.close()
             raise

@@ -15,9 +15,10 @@ starts one small single-threaded launcher, and the launcher forks one supervisor
 Messages are packets (SOCK_SEQPACKET). To the launcher: any packet that brings the socket of a new supervisor. All
 others are `marshal`led tuples. To a supervisor: ("start", name, argv, environment, folder, memory limit in bytes, has a
 channel) with the descriptors of the output and the channel; ("signal", name, number), for the process and its group;
-("kill",); ("watch", bool), which switches the measuring of memory. From a supervisor: ("started", name, pid, its own
-pid), then ("failed", name, errno) if the program could not be run, ("peak", bytes), ("exited", name, wait status, peak
-bytes, out of memory).
+("kill",); ("watch", bool), which switches the measuring of memory; ("release",), after which the process only stands
+for what is forked from it: nothing is measured, and its end ends nobody else. From a supervisor: ("started", name, pid,
+its own pid), then ("failed", name, errno) if the program could not be run, ("peak", bytes), ("exited", name, wait
+status, peak bytes, out of memory).
 
 This file imports nothing of ours and little else: it is run alone, by path, and every import costs memory that all
 supervisors share.
@@ -61,6 +62,13 @@ def _prctl(option: int, value: int) -> None:
     if libc.prctl(option, value, 0, 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def die_with(parent: int) -> None:
+    """Let this process be killed when `parent`, which has forked it, ends."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def children(pid: int) -> list[int]:
@@ -182,6 +190,7 @@ class Supervisor:
         self.peak_bytes = 0
         self.told_bytes = 0
         self.watching = False
+        self.guarding = True
         self.reaped: dict[int, int] = {}
 
     def run(self) -> NoReturn:
@@ -197,7 +206,7 @@ class Supervisor:
                 _drain(wakeup)
                 _reap(self.reaped)
                 ended = [pid for pid in self.named if pid in self.reaped]
-                if ended and len(ended) == len(self.named):
+                if ended and len(ended) == len(self.named) and self.guarding:
                     self.end_all(out_of_memory=False)
                 else:
                     for pid in ended:
@@ -205,7 +214,7 @@ class Supervisor:
                 self.reaped.clear()
             if self.control.fileno() in ready:
                 self.obey()
-            if self.named and (self.watching or not ready):
+            if self.named and self.guarding and (self.watching or not ready):
                 self.measure()
 
     def obey(self) -> None:
@@ -229,6 +238,8 @@ class Supervisor:
                 self.end_all(out_of_memory=False)
         elif message[0] == "watch":
             self.watching = message[1]
+        elif message[0] == "release":
+            self.guarding = False
 
     def tell(self, *message: Any) -> None:
         try:
@@ -256,7 +267,8 @@ class Supervisor:
         pid = os.fork()
         if pid == 0:
             os.close(status_end)
-            _become(argv, environment, folder, fds[0], fds[1] if has_channel else -1, child_end, parent)
+            channel = fds[1] if has_channel else -1
+            self.become(name, argv, environment, folder, fds[0], channel, child_end, parent)
         os.close(child_end)
         for fd in fds:
             os.close(fd)
@@ -270,10 +282,27 @@ class Supervisor:
             return
         self.named[pid] = name
 
+    def become(
+        self,
+        name: str,
+        argv: list[str],
+        environment: dict[str, str],
+        folder: str,
+        output: int,
+        channel: int,
+        report: int,
+        parent: int,
+    ) -> None:
+        """In the forked child: turn into the program. A version's own supervisor turns into its runtime instead."""
+        _become(argv, environment, folder, output, channel, report, parent)
+
     def signal(self, pid: int, number: int) -> None:
-        """To a named process and those of its group: it leads one of its own."""
+        """To a named process and those of its group, which it leads; to stop or continue it, to it alone.
+
+        A fork of it that is just leaving the group must not be stopped for good.
+        """
         try:
-            os.killpg(pid, number)
+            (os.kill if number in (signal.SIGSTOP, signal.SIGCONT) else os.killpg)(pid, number)
         except ProcessLookupError:
             return
 
@@ -309,9 +338,7 @@ def _become(
     """In the forked child: turn into the program. Tells the errno through `report` when that fails."""
     try:
         os.setsid()
-        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
+        die_with(parent)
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)

@@ -176,9 +176,18 @@ class PlatformLines:
 
     def report(self, now_s: float, request_id: str, report: InvocationReport, outcome: Outcome) -> list[str]:
         """All are done with an event: REPORT."""
-        text = _report_line(request_id, report, outcome)
+        text = self._report_line(request_id, report, outcome)
         if self._text_only:
             return [text + "\n"]
+        record = {
+            "requestId": request_id,
+            "status": outcome.status,
+            **({"errorType": outcome.error_type} if outcome.error_type else {}),
+            "metrics": self._metrics(report),
+        }
+        return self._tell(now_s, "report", record, "WARN" if outcome.status != "success" else "INFO", text)
+
+    def _metrics(self, report: InvocationReport) -> dict[str, Any]:
         metrics: dict[str, Any] = {"durationMs": round(report.duration_ms, 3)}
         if not self._managed:
             metrics |= {
@@ -188,13 +197,28 @@ class PlatformLines:
             }
         if not self._managed and report.init_duration_ms is not None:
             metrics["initDurationMs"] = round(report.init_duration_ms, 3)
-        record = {
-            "requestId": request_id,
-            "status": outcome.status,
-            **({"errorType": outcome.error_type} if outcome.error_type else {}),
-            "metrics": metrics,
-        }
-        return self._tell(now_s, "report", record, "WARN" if outcome.status != "success" else "INFO", text)
+        return metrics
+
+    def _durations(self, report: InvocationReport) -> Sequence[str]:
+        """The middle of a REPORT line."""
+        durations = [
+            f"Duration: {report.duration_ms:.2f} ms",
+            f"Billed Duration: {report.billed_duration_ms} ms",
+            f"Memory Size: {report.memory_mb} MB",
+            f"Max Memory Used: {report.max_memory_used_mb} MB",
+        ]
+        if report.init_duration_ms is not None:
+            durations.append(f"Init Duration: {report.init_duration_ms:.2f} ms")
+        return durations
+
+    def _report_line(self, request_id: str, report: InvocationReport, outcome: Outcome) -> str:
+        line = "\t".join((f"REPORT RequestId: {request_id}", *self._durations(report), ""))
+        # An error of the handler is the function's affair; only what befell the environment is told here.
+        if outcome.status == "timeout":
+            line += "Status: timeout"
+        elif outcome.status == "failure":
+            line += f"Status: error\tError Type: {outcome.error_type}"
+        return line
 
     def _tell(self, now_s: float, kind: str, record: dict[str, Any], level: str, text: str = "") -> list[str]:
         """One event, as a line of the log's format; `text` is empty where text has none."""
@@ -208,19 +232,3 @@ class PlatformLines:
             msgspec.json.encode({"time": timestamp(now_s), "type": f"platform.{kind}", "record": record}).decode()
             + "\n"
         ]
-
-
-def _report_line(request_id: str, report: InvocationReport, outcome: Outcome) -> str:
-    line = (
-        f"REPORT RequestId: {request_id}\tDuration: {report.duration_ms:.2f} ms\t"
-        f"Billed Duration: {report.billed_duration_ms} ms\tMemory Size: {report.memory_mb} MB\t"
-        f"Max Memory Used: {report.max_memory_used_mb} MB\t"
-    )
-    if report.init_duration_ms is not None:
-        line += f"Init Duration: {report.init_duration_ms:.2f} ms\t"
-    # An error of the handler is the function's affair; only what befell the environment is told here.
-    if outcome.status == "timeout":
-        line += "Status: timeout"
-    elif outcome.status == "failure":
-        line += f"Status: error\tError Type: {outcome.error_type}"
-    return line

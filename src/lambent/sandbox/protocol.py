@@ -48,6 +48,7 @@ class EnvironmentSpec(msgspec.Struct, frozen=True, kw_only=True):
     initialization_type: InitializationType = "on-demand"
     max_concurrency: int = 1  # events at a time: see `concurrent`
     runtime_version_arn: str = ""
+    snapshot: str = ""  # SnapStart: the key of the version's snapshot, from which it starts where there is one
     debug_port: str = ""  # id of the port whose debugger the runtime waits for, inside its first event
 
     @property
@@ -129,6 +130,23 @@ class CannotRun(Exception):
     """This machine cannot run such a function at all (no interpreter, unknown runtime); says what is missing."""
 
 
+class SnapshotFailed(Exception):
+    """The init of the version that a snapshot was to be taken of has failed, with this error."""
+
+    def __init__(self, error_type: str, detail: str) -> None:
+        super().__init__(f"{error_type}: {detail}")
+        self.error_type = error_type
+        self.detail = detail
+
+
+class RestoreFailed(Exception):
+    """An environment could not be restored from its snapshot: an after-restore hook failed, or time was over."""
+
+    def __init__(self, error_type: str, *, timeout: bool) -> None:
+        super().__init__(error_type)
+        self.timeout = timeout
+
+
 class Environment(Protocol):
     """One running execution environment."""
 
@@ -179,6 +197,23 @@ class Sandbox(Protocol):
 
     async def close(self) -> None:
         """Stop every environment and leave nothing behind."""
+
+
+class SnapshotSandbox(Protocol):
+    """SnapStart on one machine: what a `Sandbox` does besides, where it can."""
+
+    async def take_snapshot(self, spec: EnvironmentSpec) -> str:
+        """Initialise the version once, and start environments with this `spec.snapshot` from that until it is dropped.
+
+        Returns "" or, in words, why environments of this version cannot be started from a snapshot and go on to be
+        started one by one. Raises SnapshotFailed when its init fails, StartRefused and CannotRun.
+        """
+
+    def has_snapshot(self, key: str) -> bool:
+        """Whether environments start from a snapshot now, or it is known that they cannot."""
+
+    def drop_snapshot(self, key: str) -> None:
+        """Give the snapshot up. Environments that were started from it live on."""
 
 
 class CodeSource(Protocol):

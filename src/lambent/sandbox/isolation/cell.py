@@ -184,6 +184,9 @@ class SandboxCell:
         self._frozen = True
         self.tell(("freeze",))
 
+    def release(self) -> None:
+        self.tell(("release",))
+
     def kill(self) -> None:
         self.tell(("kill",))
 

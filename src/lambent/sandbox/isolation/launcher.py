@@ -27,7 +27,7 @@ from lambent.sandbox.isolation.cell import SandboxCell, SandboxFailed, settings_
 from lambent.sandbox.isolation.cgroups import Cgroups, read_hierarchies
 from lambent.sandbox.isolation.defences import Defences
 from lambent.sandbox.isolation.zygotes import Zygote
-from lambent.sandbox.launcher import CellRequest, Root
+from lambent.sandbox.launcher import CellRequest, RestoreSource, Root
 
 log = logging.getLogger("lambent.sandbox")
 
@@ -96,6 +96,13 @@ class SandboxLauncher:
             cell.close()
             raise
         return cell
+
+    @property
+    def supervisor(self) -> str:
+        return ""  # a runtime that has given up all privileges cannot enter another sandbox
+
+    async def open_restored(self, request: CellRequest, source: RestoreSource) -> SandboxCell:
+        raise SandboxFailed("no sandbox can be forked from another")
 
     async def _assign(self, cell: SandboxCell, slot: int, request: CellRequest) -> None:
         defences = self._defences

@@ -119,7 +119,14 @@ def main():
     _exec_path(environ)
     context.LambdaContext.read_environment()
     context.watch_logging(wire)
+    snap_start = None
+    if environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+        from lambent_runtime import snapshot
+
+        snap_start = snapshot.Snapshot(environ)
     handler = _initialise(wire, environ)
+    if snap_start is not None:
+        snap_start.run(wire)
     wire.send_ready()
     while True:
         invocation, event = wire.receive()

@@ -65,6 +65,12 @@ class Channel(object):
             os.close(self._fd)
             self._fd = -1
 
+    def reopen(self, fd):
+        """Speak over `fd` from now on: a restored fork has a platform of its own."""
+        self._fd = fd
+        self._buffer = b""
+        os.set_inheritable(fd, False)
+
     @property
     def mine(self):
         """False in a forked child of the runtime."""
