@@ -14,6 +14,9 @@ from lambent.sqs import policies, redrive
 from lambent.sqs.errors import InvalidAttributeName, InvalidAttributeValue, unknown_attribute
 from lambent.sqs.model import FifoSettings, QueueSettings
 
+Given = Mapping[str, str | None]
+"""Attributes of a request; None for a name without a value."""
+
 COUNTS: Final = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -51,11 +54,13 @@ _FIFO_VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
 _KNOWN: Final = frozenset({*_NUMBERS, *_TEXTS, *_FIFO, "FifoQueue", "SqsManagedSseEnabled"})
 
 
-def wants_fifo(given: Mapping[str, str]) -> bool:
+def wants_fifo(given: Given) -> bool:
     """Whether CreateQueue asks for a FIFO queue. Raises InvalidAttributeName and InvalidAttributeValue."""
-    for name in given:
+    for name, value in given.items():
         if name not in _KNOWN:
             unknown_attribute(name)
+        if value is None:
+            raise _invalid(name)
     asked = given.get("FifoQueue")
     if asked is None:
         return False
@@ -66,16 +71,18 @@ def wants_fifo(given: Mapping[str, str]) -> bool:
     raise _invalid("FifoQueue")
 
 
-def initial(given: Mapping[str, str], *, fifo: bool) -> QueueSettings:
+def initial(given: Given, *, fifo: bool) -> QueueSettings:
     """The settings of a new queue. Raises InvalidAttributeName, InvalidAttributeValue, InvalidParameterValue."""
     return changed(QueueSettings(fifo=FifoSettings() if fifo else None), given)
 
 
-def changed(settings: QueueSettings, given: Mapping[str, str]) -> QueueSettings:
+def changed(settings: QueueSettings, given: Given) -> QueueSettings:
     """The settings with `given` set. Raises InvalidAttributeName, InvalidAttributeValue, InvalidParameterValue."""
     changes: dict[str, Any] = {}
     fifo: dict[str, Any] = {}
     for name, value in given.items():
+        if value is None:
+            raise _invalid(name)
         if name in _NUMBERS:
             changes[_NUMBERS[name][0]] = _number(name, value)
         elif name in _TEXTS:
@@ -103,7 +110,7 @@ def changed(settings: QueueSettings, given: Mapping[str, str]) -> QueueSettings:
     return result
 
 
-def different(settings: QueueSettings, given: Mapping[str, str]) -> str | None:
+def different(settings: QueueSettings, given: Given) -> str | None:
     """The first attribute in `given` that the settings do not have so, None when they agree (CreateQueue).
 
     Raises as `changed` does.

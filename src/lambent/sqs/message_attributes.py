@@ -177,7 +177,7 @@ def chooser(names: Sequence[str]) -> Callable[[str], bool]:
     if "All" in names or ".*" in names:
         return lambda name: True
     exact = frozenset(names)
-    prefixes = tuple(name[:-2] for name in names if name.endswith(".*"))
+    prefixes = tuple(name[:-2] for name in names if name and name.endswith(".*"))
     if not prefixes:
         return exact.__contains__
     return lambda name: name in exact or name.startswith(prefixes)

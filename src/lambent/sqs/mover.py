@@ -27,6 +27,7 @@ log = logging.getLogger("lambent.sqs")
 STEP_MESSAGES: Final = 50
 # A step of a task with a rate; shorter steps would only cost more commits.
 STEP_S: Final = 0.2
+RATED_STEP_MESSAGES: Final = 2 * int(moves.MAX_RATE * STEP_S)
 _RETRY_S: Final = 1.0
 _NO_DESTINATION: Final = "AWS.SimpleQueueService.NonExistentQueue"
 _TOO_LONG: Final = "The task ran for 36 hours."
@@ -114,8 +115,9 @@ class Mover:
             limit = STEP_MESSAGES
             if task.rate is not None:
                 now_s = self._clock.monotonic()
-                owed = min(owed + (now_s - due_s) * task.rate, float(STEP_MESSAGES))
-                due_s, limit = now_s, int(owed)
+                # What a pause left undone is made up for by a second's worth at most.
+                owed = min(owed + (now_s - due_s) * task.rate, float(task.rate))
+                due_s, limit = now_s, min(int(owed), RATED_STEP_MESSAGES)
             try:
                 after = await self._step(task, limit)
             except StorageError as error:

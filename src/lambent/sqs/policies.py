@@ -102,8 +102,8 @@ def add_permission(
             raise invalid_value(
                 f"SQS:{action}", "ActionName", "Please refer to the appropriate WSDL for a list of valid actions. "
             )
-    if not accounts or not all(_ACCOUNT.fullmatch(account) for account in accounts):
-        raise invalid_value(f"[{', '.join(accounts)}]", "PrincipalId", "Unable to verify.")
+    if not accounts or not all(account and _ACCOUNT.fullmatch(account) for account in accounts):
+        raise invalid_value(f"[{', '.join(map(str, accounts))}]", "PrincipalId", "Unable to verify.")
     document = _editable(policy) or {"Version": "2008-10-17", "Id": f"{arn}/SQSDefaultPolicy", "Statement": []}
     if any(statement.get("Sid") == label for statement in document["Statement"]):
         raise invalid_value(label, "Label", "Already exists.")

@@ -58,7 +58,7 @@ class Queues:
             raise QueueDoesNotExist
         return queue
 
-    async def create(self, key: QueueKey, given: Mapping[str, str], tags: Mapping[str, str]) -> Queue:
+    async def create(self, key: QueueKey, given: attributes.Given, tags: Mapping[str, str]) -> Queue:
         """The new queue, or the one that is there and agrees with every attribute in `given`.
 
         Raises InvalidAttributeName, InvalidAttributeValue, InvalidParameterValue, QueueNameExists and

@@ -89,10 +89,11 @@ def test_ranges(name: str, least: int, greatest: int) -> None:
             "You can use one type of server-side encryption (SSE) at one time. "
             "You can either enable KMS SSE or SQS SSE.",
         ),
+        (PLAIN, {"DelaySeconds": None}, "InvalidAttributeValue", "Invalid value for the parameter DelaySeconds."),
         (PLAIN, {"Policy": "{"}, "InvalidAttributeValue", "Invalid value for the parameter Policy."),
     ],
 )
-def test_refusals(settings: QueueSettings, given: dict[str, str], code: str, message: str) -> None:
+def test_refusals(settings: QueueSettings, given: dict[str, str | None], code: str, message: str) -> None:
     with pytest.raises(AwsError) as refused:
         attributes.changed(settings, given)
     assert (refused.value.code, refused.value.message) == (code, message)

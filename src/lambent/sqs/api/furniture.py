@@ -15,7 +15,7 @@ from lambent.sqs.model import Caller, Callers, Queue
 from lambent.sqs.names import key_of_url
 from lambent.sqs.queues import Queues
 
-# Ten messages of JSON's \u0001 would be six times their size, and base64 is a third more; the rest is names.
+# A mebibyte of messages is three of them where JSON or a form escapes every character; the rest is names.
 SQS: Final = Service(name="sqs", validation_code=None, unsupported_code="UnsupportedOperation", max_body_bytes=8 * MIB)
 PAGE_ITEMS: Final = 1000
 

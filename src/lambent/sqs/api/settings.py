@@ -19,7 +19,7 @@ ENCRYPTION_NOTE: Final = (
 )
 
 
-def answer(output: Mapping[str, Any], given: Mapping[str, str]) -> Output:
+def answer(output: Mapping[str, Any], given: attributes.Given) -> Output:
     """The output, naming the attributes in `given` that are only simulated."""
     simulated = [f"Attributes.{name}" for name in given if name in attributes.SIMULATED]
     return Reply(output=output, headers={"x-lambent-simulated": ", ".join(simulated)}) if simulated else output
