@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
-from lambent.sandbox import plan_parts, variables
+from lambent.sandbox import plan_parts, standby, variables
 from lambent.sandbox.interpreters import Interpreter
+from lambent.sandbox.isolation import inside
 from lambent.sandbox.node_interpreters import node_major
 from lambent.sandbox.protocol import EnvironmentSpec
 from lambent.sandbox.runtime_process import Plan
@@ -50,6 +52,13 @@ def plan(
         version=f"nodejs:{interpreter.text}",
         warnings=warnings,
     )
+
+
+def with_standby(plan: Plan, spec: EnvironmentSpec) -> Plan:
+    """The plan for a sandbox, with the stand-by that will do for it, where one will."""
+    if plan.root is None or "AWS_LAMBDA_EXEC_WRAPPER" in plan.environment or spec.debug_port or spec.concurrent:
+        return plan
+    return replace(plan, root=standby.with_standby(plan.root, tuple(plan.argv), plan.environment, inside.USUAL))
 
 
 def _open_compile_cache(spec: EnvironmentSpec, cache: Path) -> Path:

@@ -10,13 +10,16 @@ _READ_BYTES = 65536
 
 
 class OutputPipe:
-    """Reads as long as there is something; `write_end` is for the process, `close_write_end` when it has it."""
+    """Reads as long as there is something; `write_end` is for the process, `close_write_end` when it has it.
 
-    def __init__(self, on_data: Callable[[bytes], None]) -> None:
+    `read_end` is that of a pipe that a process has already; without it, the pipe is made.
+    """
+
+    def __init__(self, on_data: Callable[[bytes], None], read_end: int | None = None) -> None:
         self._on_data = on_data
         self._loop = asyncio.get_running_loop()
         self._read_due: asyncio.Handle | None = None
-        self._read_end, self.write_end = os.pipe2(os.O_CLOEXEC)
+        self._read_end, self.write_end = os.pipe2(os.O_CLOEXEC) if read_end is None else (read_end, -1)
         os.set_blocking(self._read_end, False)
         self._loop.add_reader(self._read_end, self._readable)
 

@@ -60,7 +60,7 @@ class Planner:
         if runtime is None:
             runtime = await asyncio.to_thread(inside.runtime_entries, interpreter, runtime_dir)
             self._entries[runtime_dir] = runtime
-        return inside.move(
+        moved = inside.move(
             plan,
             spec,
             task_root=task_root,
@@ -70,6 +70,7 @@ class Planner:
             runtime_dir=runtime_dir,
             runtime=runtime,
         )
+        return node_plans.with_standby(moved, spec) if spec.runtime in NODE_RUNTIMES else moved
 
     async def _runtime_dir(self, interpreter: Interpreter) -> Path:
         """The Python runtime, compiled for this interpreter: doing that at every start would take most of the start."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lambent.sandbox import framed, places, runtime_api
+from lambent.sandbox import framed, places, runtime_api, standby
 from lambent.sandbox.api_server import ApiServer
 from lambent.sandbox.failures import Failure
 from lambent.sandbox.framed import FramedTransport
@@ -19,6 +19,7 @@ from lambent.sandbox.output_pipe import OutputPipe
 from lambent.sandbox.places import ChannelPlaces, PolledPlaces
 from lambent.sandbox.runtime_api import RuntimeApi
 from lambent.sandbox.session import Listener, Session, Transport
+from lambent.sandbox.standby import StandbyCell
 
 # The runtime has ended by the time this is waited for; only what is in the kernel's buffers is still to come.
 _DRAIN_S = 1.0
@@ -54,7 +55,9 @@ class RuntimeProcess:
         self._transport: Transport | None = None
         self._places: PolledPlaces | ChannelPlaces | None = None
         self._loop = asyncio.get_running_loop()
-        self._output = OutputPipe(on_piped)
+        standing = cell.take_standby() if isinstance(cell, StandbyCell) else None
+        self._standing = standing
+        self._output = OutputPipe(on_piped, None if standing is None else standing.output)
         self.ended: asyncio.Future[Exit] = self._loop.create_future()
 
     @classmethod
@@ -86,14 +89,22 @@ class RuntimeProcess:
             environment = {**plan.environment, runtime_api.ADDRESS_VARIABLE: api.address}
             channel: int | None = None
             if plan.transport == "framed":
+                if self._places is not None:
+                    api.serve({places.CHANNELS: self._places})
+                if isinstance(self._cell, StandbyCell) and self._standing is not None:
+                    ours = self._standing.channel
+                    self._transport = await FramedTransport.open(self.session, ours, self._cell.kill)
+                    # In this order: an end that comes at once is that of the runtime.
+                    self._cell.adopt(memory_limit_bytes, self._exited)
+                    with contextlib.suppress(OSError):
+                        ours.sendall(standby.assignment(environment, plan.folder))
+                    return
                 ours, theirs = socket.socketpair()
                 stack.enter_context(theirs)
                 ours.setblocking(False)
                 self._transport = await FramedTransport.open(self.session, ours, self._cell.kill)
                 channel = theirs.fileno()
                 environment[framed.CHANNEL_VARIABLE] = str(CHANNEL_FD)
-                if self._places is not None:
-                    api.serve({places.CHANNELS: self._places})
             elif isinstance(self._places, PolledPlaces):
                 self._transport = self._places
                 api.serve({}, default=self._places)

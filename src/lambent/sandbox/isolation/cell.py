@@ -18,6 +18,7 @@ from typing import Any, Final
 from lambent.sandbox.isolation.egress import Egress
 from lambent.sandbox.isolation.zygotes import MARSHAL_VERSION
 from lambent.sandbox.launcher import RUNTIME, Command, Exit, Root
+from lambent.sandbox.standby import Standby, Standing
 
 _MAX_MESSAGE_BYTES: Final = 4096
 _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(8 * 4) + socket.CMSG_SPACE(12)
@@ -41,6 +42,8 @@ class SandboxCell:
         self._loop = asyncio.get_running_loop()
         self._on_exit: dict[str, Callable[[Exit], None]] = {}
         self._awaited: tuple[str, asyncio.Future[Sequence[int]]] | None = None
+        self._standing: Standing | None = None
+        self._standby_pid = 0
         self._pidfd = -1
         self._closed = False
         self._gone = False
@@ -89,6 +92,50 @@ class SandboxCell:
             self._egress = await Egress.serve((way_out, udp, tcp), names)
         if rest and endpoint is not None:
             self._endpoint = await endpoint(rest[0])
+
+    async def stand_by(self, standby: Standby, settings: Mapping[str, Any], inside: int, outside: int) -> None:
+        """Start a runtime ahead of need; its user is `outside`, seen as `inside`. Raises OSError, SandboxFailed too."""
+        channel, theirs = socket.socketpair()
+        channel.setblocking(False)
+        output, write_end = os.pipe2(os.O_CLOEXEC)
+        self._standing = Standing(channel=channel, output=output)
+        try:
+            message = ("standby", dict(settings), list(standby.argv), dict(standby.environment))
+            self.tell(message, [write_end, theirs.fileno()])
+        finally:
+            theirs.close()
+            os.close(write_end)
+        if settings["user_namespace"]:
+            await self.wait("map")
+            self.map_user(inside, outside, self._standby_pid)
+            self.tell(("mapped",))
+        await self.wait("standing")
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether a stand-by waits in it."""
+        return self._standing is not None and not self.lost and not self._closed
+
+    def take_standby(self) -> Standing | None:
+        standing, self._standing = self._standing, None
+        return standing
+
+    def adopt(self, memory_limit_bytes: int, on_exit: Callable[[Exit], None]) -> None:
+        """The stand-by is the environment's runtime from now on."""
+        if not self._on_exit:
+            self.peak_bytes = 0
+        self._on_exit[RUNTIME] = on_exit
+        self._busy = True
+        self.pid = self._standby_pid
+        if self._closed or self.lost:
+            self._loop.call_soon(self._exited, RUNTIME, Exit(wait_status=signal.SIGKILL))
+            return
+        self.tell(("adopt", RUNTIME, memory_limit_bytes))
+
+    def _drop_standby(self) -> None:
+        if (standing := self.take_standby()) is not None:
+            standing.channel.close()
+            os.close(standing.output)
 
     # launcher.Cell
 
@@ -189,11 +236,14 @@ class SandboxCell:
 
     def kill(self) -> None:
         self.tell(("kill",))
+        if self._on_exit:
+            self._drop_standby()
 
     def close(self) -> None:
         if self._closed:
             return
         self._closed = True
+        self._drop_standby()
         if not self.lost:
             self._loop.remove_reader(self._control.fileno())
         self._control.close()
@@ -250,6 +300,11 @@ class SandboxCell:
             self.init_pid = pid
             self._listeners = [socket.socket(fileno=fd) for fd in fds]
             fds = []
+        elif word in ("map", "stood") and self._standing is not None:
+            self._standby_pid = self._standby_pid or pid
+        elif word == "standby-ended":
+            if self._standing is not None:
+                self._lose()
         elif word == "started":
             if rest == RUNTIME:
                 self.pid = pid
@@ -273,10 +328,10 @@ class SandboxCell:
             self._awaited = None
         return fds
 
-    def map_user(self, inside: int, outside: int) -> None:
-        """Write the maps of the user namespace that process 1 is in now. Raises OSError."""
+    def map_user(self, inside: int, outside: int, pid: int = 0) -> None:
+        """Write the maps of the user namespace that process 1, or `pid`, is in now. Raises OSError."""
         for name in ("uid_map", "gid_map"):
-            fd = os.open(f"/proc/{self.init_pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+            fd = os.open(f"/proc/{pid or self.init_pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
             try:
                 os.write(fd, f"{inside} {outside} 1\n".encode())
             finally:
@@ -302,6 +357,7 @@ class SandboxCell:
             self.pid = 0
         if not self._on_exit:
             self._frozen = False
+            self._drop_standby()  # with the last named process all others have ended
         if on_exit is not None:
             on_exit(how)
 

@@ -22,6 +22,14 @@ _PATH: Final = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin"
 _LD_LIBRARY_PATH: Final = (
     "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 )
+# What every runtime has and reads when it starts, unless its function sets it otherwise.
+USUAL: Final = {
+    "PATH": _PATH,
+    "LD_LIBRARY_PATH": _LD_LIBRARY_PATH,
+    "LANG": "en_US.UTF-8",
+    "LC_CTYPE": "C.UTF-8",
+    "TZ": ":UTC",
+}
 _LANG: Final = "/var/lang"
 _RUNTIME: Final = "/var/runtime"
 
@@ -70,7 +78,7 @@ def move(
         root = replace(
             root,
             interpreter=_moved(interpreter.path, places),
-            environment=tuple((exact | {"LANG": "en_US.UTF-8", "LC_CTYPE": "C.UTF-8", "TZ": ":UTC"}).items()),
+            environment=tuple((USUAL | exact).items()),
         )
     return replace(
         plan,

@@ -26,8 +26,10 @@ from lambent.sandbox.isolation import identities, seccomp
 from lambent.sandbox.isolation.cell import SandboxCell, SandboxFailed, settings_for
 from lambent.sandbox.isolation.cgroups import Cgroups, read_hierarchies
 from lambent.sandbox.isolation.defences import Defences
+from lambent.sandbox.isolation.standbys import PER_KIND, Standbys
 from lambent.sandbox.isolation.zygotes import Zygote
 from lambent.sandbox.launcher import CellRequest, RestoreSource, Root
+from lambent.sandbox.standby import Standby, StandbyRoot
 
 log = logging.getLogger("lambent.sandbox")
 
@@ -51,7 +53,7 @@ class SandboxLauncher:
 
     `serve_endpoint` lets the AWS endpoint answer on a listening socket, which is inside a sandbox; without it functions
     do not reach it. `egress` lets functions connect to the outside, see `isolation.egress`. `prepared` sandboxes of a
-    kind are kept ready once one was asked for.
+    kind are kept ready once one was asked for, and of those for runtimes that can stand by `standbys` that do.
     """
 
     def __init__(
@@ -61,11 +63,13 @@ class SandboxLauncher:
         egress: bool = True,
         defences: Defences | None = None,
         prepared: int = _PREPARED,
+        standbys: int | None = None,
     ) -> None:
         self._serve_endpoint = serve_endpoint
         self._defences = defences or Defences()
         self._egress = egress and self._defences.network
         self._prepared = prepared
+        self._standbys = (PER_KIND if prepared else 0) if standbys is None else standbys
         self._names = egress_rules.name_servers(_read(Path("/etc/resolv.conf")))
         self._identities = identities.Identities(os.getpid())
         self._cgroups = Cgroups(read_hierarchies(), os.getpid())
@@ -80,22 +84,42 @@ class SandboxLauncher:
         """Which cgroup controllers limit sandboxes here, with their versions."""
         return self._cgroups.limits
 
+    @property
+    def standing(self) -> int:
+        """How many stand-bys wait."""
+        return sum(pool.standing for pool in self._pools.values())
+
     async def open(self, request: CellRequest) -> SandboxCell:
         """A sandbox with the function's code in it and without privileges. Raises OSError, SandboxFailed among them."""
         if request.root is None:
             raise SandboxFailed("this runtime has no plan for a sandbox")
         address = endpoint_address(request.endpoint_url)
-        key = (request.root, *address)
+        standby = request.root.standby if isinstance(request.root, StandbyRoot) else None
+        root = request.root.bare if isinstance(request.root, StandbyRoot) else request.root
+        key = (root, *address)
         pool = self._pools.get(key)
         if pool is None:
-            pool = self._pools[key] = _Pool(self, request.root, address, self._prepared)
-        cell, slot = await pool.take()
+            pool = self._pools[key] = _Pool(self, root, address, self._prepared, self._standbys)
+        cell, slot = await pool.take(standby)
         try:
             await self._assign(cell, slot, request)
         except BaseException:
             cell.close()
             raise
         return cell
+
+    async def stand_by(self, cell: SandboxCell, slot: int, standby: Standby) -> None:
+        """Start a runtime in a prepared sandbox, with the walls that it will have. Raises OSError."""
+        uid = self._identities.uid(slot)
+        settings = {
+            "uid": uid,
+            "inside_uid": identities.INSIDE_ID,
+            "user_namespace": self._defences.user_namespace,
+            "processes": self._defences.processes,
+            "filter": self._program,
+        }
+        async with asyncio.timeout(_BUILD_S):
+            await cell.stand_by(standby, settings, identities.INSIDE_ID, uid)
 
     @property
     def supervisor(self) -> str:
@@ -137,7 +161,7 @@ class SandboxLauncher:
             for tree in trees:
                 os.close(tree)
         async with asyncio.timeout(_BUILD_S):
-            if defences.user_namespace:
+            if defences.user_namespace and not cell.stands_by:
                 await cell.wait("map")
                 cell.map_user(identities.INSIDE_ID, uid)
                 cell.tell(("mapped",))
@@ -210,7 +234,9 @@ class SandboxLauncher:
 class _Pool:
     """Prepared sandboxes of one kind, and the zygote that they come from."""
 
-    def __init__(self, launcher: SandboxLauncher, root: Root, address: tuple[str, int], size: int) -> None:
+    def __init__(
+        self, launcher: SandboxLauncher, root: Root, address: tuple[str, int], size: int, standbys: int
+    ) -> None:
         self._launcher = launcher
         self._root = root
         self._address = address
@@ -221,9 +247,12 @@ class _Pool:
         self._filling: asyncio.Task[None] | None = None
         self._refill_timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._standbys = Standbys(self._make_standby, per_kind=standbys)
 
-    async def take(self) -> tuple[SandboxCell, int]:
-        """A prepared sandbox, or a new one. Raises OSError."""
+    async def take(self, standby: Standby | None) -> tuple[SandboxCell, int]:
+        """A sandbox with this stand-by, a prepared one without, or a new one. Raises OSError."""
+        if standby is not None and (standing := self._standbys.try_take(standby)) is not None:
+            return standing
         while self._ready:
             cell, slot = self._ready.popleft()
             if not cell.lost:
@@ -244,6 +273,19 @@ class _Pool:
                     self._zygote = None
                     await zygote.close()
         return await self._launcher.make(await self._running(), self._root, self._listen)
+
+    @property
+    def standing(self) -> int:
+        return self._standbys.count
+
+    async def _make_standby(self, standby: Standby) -> tuple[SandboxCell, int]:
+        cell, slot = await self.take(None)
+        try:
+            await self._launcher.stand_by(cell, slot, standby)
+        except BaseException:
+            cell.close()
+            raise
+        return cell, slot
 
     @property
     def _listen(self) -> tuple[str, int]:
@@ -277,6 +319,7 @@ class _Pool:
 
     async def drain(self) -> None:
         """Make no more sandboxes, end the prepared ones."""
+        await self._standbys.close()
         self._closed = True
         if self._refill_timer is not None:
             self._refill_timer.cancel()

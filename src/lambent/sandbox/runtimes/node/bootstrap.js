@@ -5,6 +5,7 @@
 'use strict';
 
 const environ = process.env;
+if (environ._LAMBENT_STANDBY) require('./lib/standby').wait(3);
 
 // Compiled code is kept from one environment of a function version to the next.
 const compileCache = environ._LAMBENT_COMPILE_CACHE;

@@ -10,6 +10,9 @@ trust what comes out of a sandbox):
         -> "started NAME", by the process itself, whose pid the kernel tells; then "failed ERRNO NAME" if the program
         could not be run; later "exited STATUS PEAK OOM NAME". With the last named process all others end.
     ("connect", token, port)    -> "connected TOKEN ERRNO", with a socket connected to this port on loopback if that is 0
+    ("standby", settings, argv, environment) with output and channel, before "assign": starts a runtime ahead of need,
+        with every wall but the function's own mounts    -> "map" from it, then ("mapped",)    -> "standing", or "failed"
+    ("adopt", name, memory limit)    the stand-by is this named process from now on    -> "standby-ended" if it ends before
     ("signal", name, number), ("kill",), ("freeze",), ("thaw",), ("watch", bool)    -> "peak BYTES" while watching
 
 When the control socket closes, it exits, and the kernel kills whatever lives in its process namespace. From inside
@@ -99,6 +102,8 @@ class Init(object):
         self.watch_interval_ms = WATCH_INTERVAL_MS
         self.measured_s = 0.0
         self.reaped = {}
+        self.standby = 0
+        self.standby_status = None
 
     # Building the walls.
 
@@ -131,7 +136,19 @@ class Init(object):
         for target, size, flags in (("/tmp", settings["tmp_bytes"], 0), ("/dev/shm", SHARED_MEMORY_BYTES, linux.MS_NOEXEC)):
             options = "mode=0700,size=%d,nr_inodes=%d,uid=%d,gid=%d" % (size, max(1024, size >> 12), uid, uid)
             linux.mount("tmpfs", target, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV | flags, options)
-        inside = uid
+        if self.standby and settings["user_namespace"]:
+            # That of the stand-by, where all of this sandbox live.
+            fd = os.open("/proc/%d/ns/user" % self.standby, os.O_RDONLY | os.O_CLOEXEC)
+            linux.setns(fd, linux.CLONE_NEWUSER)
+            os.close(fd)
+            _drop(settings, settings["inside_uid"])
+        else:
+            self.give_up(settings)
+        send(self.control, "assigned")
+
+    def give_up(self, settings):
+        """Give up every privilege for good; the server maps the user."""
+        inside = settings["uid"]
         if settings["user_namespace"]:
             linux.unshare(linux.CLONE_NEWUSER)
             send(self.control, "map")
@@ -139,23 +156,7 @@ class Init(object):
             if not data:
                 os._exit(0)
             inside = settings["inside_uid"]
-        linux.drop_bounding_set()
-        os.setgroups([])
-        os.setresgid(inside, inside, inside)
-        os.setresuid(inside, inside, inside)
-        linux.drop_capabilities()
-        linux.no_new_privileges()
-        linux.set_dumpable(False)
-        _limit(resource.RLIMIT_NOFILE, FILE_DESCRIPTORS)
-        _limit(resource.RLIMIT_MEMLOCK, LOCKED_BYTES)
-        _limit(resource.RLIMIT_CORE, 0)
-        if settings["processes"]:
-            _limit(resource.RLIMIT_NPROC, PROCESSES)
-        resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES, resource.getrlimit(resource.RLIMIT_STACK)[1]))
-        os.umask(0o022)
-        if settings["filter"]:
-            linux.install_filter(settings["filter"])
-        send(self.control, "assigned")
+        _drop(settings, inside)
 
     # The loop.
 
@@ -169,6 +170,9 @@ class Init(object):
             if wakeup in ready:
                 drain(wakeup)
                 self.reap(os.WNOHANG)
+                if self.standby in self.reaped:
+                    self.standby_status = self.reaped[self.standby]
+                    send(self.control, "standby-ended")
                 ended = [pid for pid in self.named if pid in self.reaped]
                 if ended and len(ended) == len(self.named):
                     self.end_all(False)
@@ -194,6 +198,10 @@ class Init(object):
             self.start(fds, *message[1:])
         elif kind == "assign":
             self.assign(message[1], fds)
+        elif kind == "standby":
+            self.stand_by(fds, *message[1:])
+        elif kind == "adopt":
+            self.adopt(message[1], message[2])
         elif kind == "kill":
             if self.named:
                 self.end_all(False)
@@ -221,6 +229,41 @@ class Init(object):
             send(self.control, "connected %s %d" % (token, number))
         sock.close()
 
+    def stand_by(self, fds, settings, argv, environment):
+        """Start a runtime that belongs to no function yet. It gives up its privileges first; those of this process
+        are still needed, for what is to be mounted for both."""
+        status_end, child_end = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            self.become("", argv, environment, "/", fds[0], fds[1], child_end, False, settings)
+        os.close(child_end)
+        for fd in fds:
+            os.close(fd)
+        failure = os.read(status_end, 16)
+        os.close(status_end)
+        if failure:
+            os.waitpid(pid, 0)
+            send(self.control, "failed %d the stand-by could not be started" % int(failure))
+            return
+        self.standby = pid
+        send(self.control, "standing")
+
+    def adopt(self, name, limit_bytes):
+        self.limit_bytes = limit_bytes
+        if not self.named:
+            self.peak_bytes = self.told_bytes = 0
+        self.watching = True
+        self.measured_s = time.monotonic()
+        pid, self.standby = self.standby, 0
+        self.named[pid] = name
+        if self.standby_status is not None:
+            self.reaped[pid] = self.standby_status
+            if len(self.named) == 1:
+                self.end_all(False)
+            else:
+                self.ended(pid, False)
+            self.reaped.clear()
+
     def start(self, fds, name, argv, environment, folder, limit_bytes, has_channel, may_fork):
         self.limit_bytes = limit_bytes
         if not self.named:
@@ -243,7 +286,7 @@ class Init(object):
             return
         self.named[pid] = name
 
-    def become(self, name, argv, environment, folder, output, channel, report, fork):
+    def become(self, name, argv, environment, folder, output, channel, report, fork, standby=None):
         """In the forked child. Raises BecomeRuntime, or runs the program, or tells the errno through `report`."""
         try:
             os.setsid()
@@ -251,6 +294,8 @@ class Init(object):
             for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT):
                 # Exactly as they are in a program that was started: Python's own for Python, the kernel's for others.
                 signal.signal(number, signal.SIG_DFL)
+            if standby is not None:
+                self.give_up(standby)
             linux.set_dumpable(True)
             try:
                 fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
@@ -258,7 +303,7 @@ class Init(object):
                 os.close(fd)
             except OSError:
                 pass
-            send(self.control, "started " + name)
+            send(self.control, "stood" if standby is not None else "started " + name)
             self.control.detach()
             high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (output, report)]
             output, report = high
@@ -346,6 +391,25 @@ def _signal_all(number):
         os.kill(-1, number)
     except ProcessLookupError:
         return
+
+
+def _drop(settings, inside):
+    linux.drop_bounding_set()
+    os.setgroups([])
+    os.setresgid(inside, inside, inside)
+    os.setresuid(inside, inside, inside)
+    linux.drop_capabilities()
+    linux.no_new_privileges()
+    linux.set_dumpable(False)
+    _limit(resource.RLIMIT_NOFILE, FILE_DESCRIPTORS)
+    _limit(resource.RLIMIT_MEMLOCK, LOCKED_BYTES)
+    _limit(resource.RLIMIT_CORE, 0)
+    if settings["processes"]:
+        _limit(resource.RLIMIT_NPROC, PROCESSES)
+    resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+    os.umask(0o022)
+    if settings["filter"]:
+        linux.install_filter(settings["filter"])
 
 
 def _limit(which, value):
