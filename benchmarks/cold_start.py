@@ -2,7 +2,7 @@
 
 Every start is the first event of a new environment: a change of the function's description retires the one before.
 Floors, taking turns with what they are floors of: a fork that imports the same handler and is waited for; the bare
-execution of the same native program.
+execution of the same native program; a bare `node -e 0`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks import harness
+from lambent.sandbox.node_interpreters import bundled_node
 
 ROUNDS = 100
 PAUSE_S = 0.15  # between starts: sandboxes are made up for in it, as they are on a server that is not full
@@ -55,6 +56,13 @@ def executed(program: Path) -> float:
     """The floor of a native start: run it until it finds that nobody answers."""
     started = time.perf_counter()
     subprocess.run([program], env={"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9"}, check=False)
+    return (time.perf_counter() - started) * 1e3
+
+
+def bare_node(program: Path) -> float:
+    """The floor of a Node.js start that has to start Node.js."""
+    started = time.perf_counter()
+    subprocess.run([program, "-e", "0"], env={}, check=True)
     return (time.perf_counter() - started) * 1e3
 
 
@@ -112,6 +120,12 @@ def measure(isolation: str) -> None:
         times, floors = cold_starts(client, endpoint, "python", lambda: forked_import(folder))
         promises = ("at most 15", "at most 40") if isolation == "sandbox" else ("", "")
         report(f"{isolation}: Python cold start", times, floors, "fork + import", promises)
+        if (node := bundled_node()) is not None:
+            program = node[0]
+            create("node", "nodejs24.x", zipped("h.js", b"exports.handler = async (event) => event;\n"))
+            times, floors = cold_starts(client, endpoint, "node", lambda: bare_node(program))
+            promises = ("at most 40", "") if isolation == "sandbox" else ("", "")
+            report(f"{isolation}: Node.js cold start", times, floors, "node -e 0", promises)
         if shutil.which("cc") is None:
             print("  native bootstrap: no C compiler on this machine")
             return

@@ -18,7 +18,7 @@ from lambent.sandbox.standby import Standby
 
 log = logging.getLogger("lambent.sandbox")
 
-# For each kind, some 20 MB of its own each.
+# For each kind; each has some 12 MB of its own.
 PER_KIND: Final = 2
 KINDS: Final = 4
 _REFILL_AFTER_S: Final = 0.05
