@@ -14,6 +14,7 @@ from lambent.cli.doctor import doctor
 from lambent.cli.invoke import invoke
 from lambent.cli.logs import logs
 from lambent.cli.runtimes import runtimes
+from lambent.cli.simulate import simulate
 from lambent.cli.status import status
 from lambent.cli.up import up
 from lambent.cli.version import version
@@ -33,6 +34,7 @@ def commands() -> typer.Typer:
     )
     for command in (up, invoke, debug, logs, runtimes, status, doctor, backup, version):
         app.command()(command)
+    app.add_typer(simulate)
     return app
 
 
