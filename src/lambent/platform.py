@@ -169,6 +169,7 @@ class Platform:
             idle_timeout_s=config.idle_timeout_s,
             account_concurrency=config.account_concurrency,
             strict_aws=config.strict_aws,
+            snapshots=environments,
         )
         debugging = Debugging(engine, environments.debug_ports, debugger_for=debug_plans.debugger_for)
         lambda_metrics = LambdaMetrics(ActivityReader(engine.metrics, engine.concurrency_of), clock)
@@ -186,6 +187,7 @@ class Platform:
             clock=clock,
             signing_key=signing_key,
             account_concurrency=config.account_concurrency,
+            snapshots=engine.snapshots,
             debugging=debugging,
         )
         collector = Collector(control, blobs, code, clock, references=lambda_room.referenced_blobs)

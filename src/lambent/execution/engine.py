@@ -36,7 +36,16 @@ from lambent.execution.pool import Pool, PooledEnvironment, Started
 from lambent.execution.provisioned import Provisioner
 from lambent.execution.results import StreamedResult
 from lambent.execution.room import Room
-from lambent.sandbox.protocol import CannotRun, EnvironmentSpec, Invocation, Response, Sandbox, StartRefused
+from lambent.execution.snapshots import Snapshots
+from lambent.sandbox.protocol import (
+    CannotRun,
+    EnvironmentSpec,
+    Invocation,
+    Response,
+    Sandbox,
+    SnapshotSandbox,
+    StartRefused,
+)
 
 MintCredentials = Callable[[FunctionVersion], EnvironmentCredentials]
 
@@ -50,7 +59,7 @@ class LocalEngine:
     `endpoint_url` gives what functions see as AWS_ENDPOINT_URL; it is asked at each start, since the port may be known
     only once the server listens. `clock` decides idleness and AWS's rates. `node_clock` is the clock of the machine
     that runs the environments: their deadlines and the time they have to end are real even where `clock` is virtual.
-    `strict_aws` enforces AWS's scaling and request rates.
+    `strict_aws` enforces AWS's scaling and request rates. `snapshots` is the same sandbox where it can take them.
     """
 
     def __init__(
@@ -65,6 +74,7 @@ class LocalEngine:
         idle_timeout_s: float = 600.0,
         account_concurrency: int = 1000,
         strict_aws: bool = False,
+        snapshots: SnapshotSandbox | None = None,
         new_uuid: ids.IdSource = ids.new_uuid,
         new_hex: ids.IdSource = ids.new_hex,
     ) -> None:
@@ -85,6 +95,16 @@ class LocalEngine:
         self._retiring: set[Pool] = set()
         self._provisioners: dict[str, Provisioner] = {}  # by version key
         self._tasks = Supervisor("execution")
+        self.snapshots: Snapshots | None = None
+        if snapshots is not None:
+            self.snapshots = Snapshots(
+                snapshots,
+                spec=self._spec,
+                mint_credentials=mint_credentials,
+                room=self._room,
+                clock=self._node_clock,
+                tasks=self._tasks,
+            )
         self._reaping = False
         self._in_flight = 0
         self._no_events = asyncio.Event()
@@ -174,6 +194,8 @@ class LocalEngine:
         """
         if (provisioner := self._provisioners.get(key)) is not None:
             self.set_provisioned_concurrency(provisioner.pool.function, 0)
+        if self.snapshots is not None:
+            self.snapshots.drop(key)
         for pool_key in [name for name, pool in self._pools.items() if pool.function.key == key]:
             pool = self._pools.pop(pool_key)
             self._retiring.add(pool)
@@ -329,11 +351,14 @@ class LocalEngine:
         return pool
 
     async def _launch(self, function: FunctionVersion, wanted: Callable[[], bool]) -> Started | None:
-        if self._rates is not None and function.initialization_type == "on-demand":
+        snap_start = function.initialization_type == "snap-start"
+        if self._rates is not None and (snap_start or function.initialization_type == "on-demand"):
             self._rates.admit_environment(function.arn)
         reservation = await self._room.reserve(function, wanted)
         if reservation is None:
             return None
+        if snap_start and self.snapshots is not None:
+            self.snapshots.used(function)
         credentials = self._mint_credentials(function)
         try:
             environment = await self._sandbox.start(self._spec(function, credentials.variables))
@@ -376,6 +401,7 @@ class LocalEngine:
             application_log_level=function.application_log_level,
             system_log_level=function.system_log_level,
             initialization_type=function.initialization_type,
+            snapshot=function.key if function.initialization_type == "snap-start" else "",
             max_concurrency=function.max_concurrency,
             runtime_version_arn=function.runtime_version_arn,
             debug_port=function.debug_port,
@@ -393,6 +419,8 @@ class LocalEngine:
             for pool in list(self._pools.values()):
                 pool.reap(now_s - self._idle_timeout_s)
             self._concurrency.prune()
+            if self.snapshots is not None:
+                self.snapshots.sweep()
             if self._rates is not None:
                 self._rates.prune()
             oldest = self._idle_longest()

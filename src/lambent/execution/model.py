@@ -110,6 +110,17 @@ class Throttled(Exception):
         self.retry_after_s = retry_after_s
 
 
+class Snapshots(Protocol):
+    """What `lambda_` needs of `execution` for SnapStart."""
+
+    async def take(self, function: FunctionVersion) -> str:
+        """Initialise the version and keep that for its environments to start from.
+
+        Waits for room on this machine. Returns "" or, in words, why the version goes without. Raises
+        `sandbox.protocol.SnapshotFailed` when its init fails, and CannotRun.
+        """
+
+
 class Engine(Protocol):
     """What `lambda_` needs of `execution`."""
 

@@ -13,10 +13,11 @@ from lambent.lambda_.environment_variables import check_environment
 from lambent.lambda_.errors import InvalidParameterValue, constraint
 from lambent.lambda_.layer_resolver import LayerResolver, ResolvedLayer
 from lambent.lambda_.model import Configuration, Logging, Package
-from lambent.lambda_.runtimes import check_runtime
+from lambent.lambda_.runtimes import SNAP_START, check_runtime
 from lambent.storage.database import Transaction
 
 MAX_EPHEMERAL_STORAGE_MB = 10_240
+SNAP_START_EPHEMERAL_STORAGE_MB = 512
 
 
 def new_configuration(name: str, params: Params) -> Configuration:
@@ -60,7 +61,24 @@ def changed_configuration(current: Configuration, params: Params) -> Configurati
         changes["tracing_mode"] = params["TracingConfig"].get("Mode", "PassThrough")
     if "LoggingConfig" in params:
         changes["logging"] = changed_logging(current.logging, params["LoggingConfig"])
-    return msgspec.structs.replace(current, **changes)
+    if "SnapStart" in params:
+        changes["snap_start"] = params["SnapStart"].get("ApplyOn", "None")
+    changed = msgspec.structs.replace(current, **changes)
+    check_snap_start(changed)
+    return changed
+
+
+def check_snap_start(configuration: Configuration) -> None:
+    """What SnapStart cannot be combined with (AWS developer guide, "SnapStart: supported features and limitations")."""
+    if configuration.snap_start == "None":
+        return
+    if configuration.runtime not in SNAP_START:
+        raise InvalidParameterValue(f"{configuration.runtime} is not supported for SnapStart enabled functions.")
+    if configuration.ephemeral_storage_mb > SNAP_START_EPHEMERAL_STORAGE_MB:
+        raise InvalidParameterValue(
+            f"Ephemeral storage of more than {SNAP_START_EPHEMERAL_STORAGE_MB} MB is not supported for SnapStart "
+            "enabled functions."
+        )
 
 
 _PLAIN = {

@@ -68,6 +68,7 @@ def runnable(version: Version) -> FunctionVersion:
         system_log_level=configuration.logging.system_log_level,
         runtime_version_arn=runtime_version_arn(version.scope, configuration.runtime),
         max_concurrency=configuration.max_concurrency,
+        initialization_type="snap-start" if version.snapshotted else "on-demand",
     )
 
 

@@ -92,6 +92,27 @@ class InvalidRuntime(AwsError):
     status = 502
 
 
+class SnapStartNotReady(AwsError):
+    """The version's snapshot is still being taken."""
+
+    code = "SnapStartNotReadyException"
+    status = 409
+
+
+class SnapStartFault(AwsError):
+    """An after-restore hook of the function failed."""
+
+    code = "SnapStartException"
+    status = 400
+
+
+class SnapStartTimeout(AwsError):
+    """The restore took longer than it may."""
+
+    code = "SnapStartTimeoutException"
+    status = 408
+
+
 class InvalidZipFile(AwsError):
     """The function's package cannot be unpacked at invoke time."""
 

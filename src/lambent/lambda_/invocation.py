@@ -18,11 +18,14 @@ from lambent.lambda_.errors import (
     InvalidRuntime,
     RecursiveInvocation,
     ResourceConflict,
+    SnapStartFault,
+    SnapStartNotReady,
+    SnapStartTimeout,
     TooManyRequests,
 )
 from lambent.lambda_.names import FunctionReference
 from lambent.lambda_.payloads import event_of
-from lambent.sandbox.protocol import CannotRun
+from lambent.sandbox.protocol import CannotRun, RestoreFailed
 
 log = logging.getLogger("lambent.lambda.invocation")
 
@@ -76,6 +79,11 @@ class Invoker:
         """
         target = await self._directory.find(event.scope, event.name, event.qualifier)
         chosen = choose(target.primary, target.others, self._random()) if target.others else target.primary
+        if chosen.state == "Pending" and chosen.function.initialization_type == "snap-start":
+            raise SnapStartNotReady(
+                "Lambda is initializing your function. It will be ready to invoke once your function state becomes "
+                "ACTIVE."
+            )
         if chosen.state != "Active":
             raise ResourceConflict(
                 "The operation cannot be performed at this time. The function is currently in the following state: "
@@ -110,7 +118,17 @@ class Invoker:
             raise _too_many_requests(throttled) from throttled
         except CannotRun as error:
             raise InvalidRuntime(str(error)) from error
+        except RestoreFailed as failed:
+            raise _not_restored(failed) from failed
         return Invoked(executed_version=chosen.function.version, result=result)
+
+
+def _not_restored(failed: RestoreFailed) -> SnapStartFault | SnapStartTimeout:
+    if failed.timeout:
+        return SnapStartTimeout("Lambda couldn't restore the snapshot within the timeout limit.")
+    return SnapStartFault(
+        "The afterRestore() runtime hook encountered an error. For more information, check the Amazon CloudWatch logs."
+    )
 
 
 def _too_many_requests(throttled: Throttled) -> TooManyRequests:

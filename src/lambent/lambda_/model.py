@@ -51,6 +51,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     ephemeral_storage_mb: int = 512
     tracing_mode: str = "PassThrough"
     architecture: str = "x86_64"
+    snap_start: Literal["None", "PublishedVersions"] = "None"
     max_concurrency: int = 1  # events that one environment serves at a time; no operation sets it yet
 
 
@@ -91,6 +92,11 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     def version(self) -> str:
         """As AWS shows it: `$LATEST` or the number."""
         return LATEST if self.number == LATEST_NUMBER else str(self.number)
+
+    @property
+    def snapshotted(self) -> bool:
+        """Whether its environments start from a snapshot of its own."""
+        return self.number != LATEST_NUMBER and self.configuration.snap_start == "PublishedVersions"
 
     @property
     def arn(self) -> str:

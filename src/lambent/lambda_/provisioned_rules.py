@@ -72,6 +72,10 @@ def version_to_provision(tx: Transaction, on: FunctionReference) -> Version:
     version = store.find_version(tx, on.scope, on.name, version_number(number))
     if version is None:
         raise function_not_found(on.qualified_arn)
+    if version.snapshotted:
+        raise InvalidParameterValue(
+            "Provisioned Concurrency Configs cannot be applied to function versions that have SnapStart enabled."
+        )
     if version.status.state != "Active":
         raise ResourceConflict(
             "The operation cannot be performed at this time. The function is currently in the following state: "

@@ -9,7 +9,7 @@ from lambent.core.clock import Clock
 from lambent.core.ids import IdSource, new_hex, new_uuid
 from lambent.core.operations import Operation
 from lambent.execution.debugging import Debugging
-from lambent.execution.model import Engine
+from lambent.execution.model import Engine, Snapshots
 from lambent.lambda_ import layers_store, store
 from lambent.lambda_.api import aliases, code, functions, invoke, resources, versions
 from lambent.lambda_.api.furniture import Basics, Parts
@@ -39,6 +39,7 @@ class LambdaRoom:
         clock: Clock,
         signing_key: bytes,
         account_concurrency: int,
+        snapshots: Snapshots | None = None,
         debugging: Debugging | None = None,
         objects: ObjectReader | None = None,
         new_id: IdSource = new_uuid,
@@ -51,7 +52,13 @@ class LambdaRoom:
         self._reserved = ReservedConcurrency(database, engine, account_limit=account_concurrency)
         self._provisioned = ProvisionedConcurrency(database, engine, clock, account_limit=account_concurrency)
         self._lifecycle = Lifecycle(
-            database=database, code=code_store, directory=directory, engine=engine, clock=clock, new_id=new_id
+            database=database,
+            code=code_store,
+            directory=directory,
+            engine=engine,
+            clock=clock,
+            new_id=new_id,
+            snapshots=snapshots,
         )
         self.invoker = Invoker(directory=directory, engine=engine, random=random, debugging=debugging)
         parts = Parts(
@@ -89,6 +96,7 @@ class LambdaRoom:
 
     async def provision(self) -> None:
         """Bring up what is provisioned; call once the endpoint answers, which environments are told of."""
+        self._lifecycle.serve()
         await self._provisioned.restore()
 
     async def close(self) -> None:

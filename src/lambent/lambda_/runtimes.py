@@ -29,6 +29,9 @@ RUNNABLE: frozenset[str] = frozenset(
     }
 )
 
+# Of those that have SnapStart on AWS (Java and .NET too), the ones whose processes can be forked.
+SNAP_START: frozenset[str] = frozenset({"python3.12", "python3.13", "python3.14"})
+
 # AWS no longer creates or updates functions on these (developer guide, "Deprecated runtimes").
 DEPRECATED: frozenset[str] = frozenset(
     {

@@ -88,8 +88,9 @@ def publish(
         latest,
         number=function.last_number + 1,
         configuration=configuration,
-        # A version published with a create or an update waits with it; any other is ready: its code is `$LATEST`'s.
-        status=CREATING if latest.status.changing else ACTIVE,
+        # A version published with a create or an update waits with it, one with SnapStart for its snapshot; any other
+        # is ready: its code is `$LATEST`'s.
+        status=CREATING if latest.status.changing or configuration.snap_start != "None" else ACTIVE,
         revision_id=new_id(),
     )
     store.insert_published(tx, version)

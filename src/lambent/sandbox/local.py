@@ -188,6 +188,8 @@ class ProcessSandbox:
     async def take_snapshot(self, spec: EnvironmentSpec) -> str:
         """See `protocol.SnapshotSandbox`."""
         self._check_open()
+        if not self._launcher.supervisor:
+            return self._snapshots.refuse(spec.snapshot, "sandboxes cannot be forked here")
 
         async def begin() -> VersionZygote:
             place = await self._place(spec)

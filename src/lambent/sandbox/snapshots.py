@@ -37,6 +37,11 @@ class Snapshots:
         """Why this version cannot have one; "" where nothing is known against it."""
         return self._lacks.get(key, "")
 
+    def refuse(self, key: str, lack: str) -> str:
+        """This version is not to have one."""
+        self._lacks[key] = lack
+        return lack
+
     async def take(self, key: str, begin: Callable[[], Awaitable[VersionZygote]]) -> str:
         """Initialise the version unless that has happened; the reason when no fork of it can be an environment.
 
@@ -80,9 +85,9 @@ class Snapshots:
 
 
 def snapshot_plan(plan: Plan, supervisor: str) -> Plan:
-    """The plan for the runtime that is to be forked. Raises CannotRun where the launcher cannot do that."""
-    if not supervisor or plan.transport != "framed":
-        raise CannotRun("this machine takes no snapshots of functions like this one")
+    """The plan for the runtime that is to be forked. Raises CannotRun for runtimes that are not ours."""
+    if plan.transport != "framed":
+        raise CannotRun("snapshots are taken of our own runtimes only")
     environment = {**POOL_SIZES, **plan.environment, VARIABLE: supervisor}
     return replace(plan, environment=environment)
 

@@ -86,7 +86,6 @@ async def test_what_deployment_tools_send_passes(registry: OperationRegistry, pa
         {"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:q"}},
         {"KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/k"},
         {"FileSystemConfigs": [{"Arn": "a", "LocalMountPath": "/mnt/x"}]},
-        {"SnapStart": {"ApplyOn": "PublishedVersions"}},
         {"ImageConfig": {"Command": ["c"]}},
         {"CodeSigningConfigArn": "a"},
         {"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}},

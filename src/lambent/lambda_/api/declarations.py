@@ -17,11 +17,17 @@ def _no_target(value: Any) -> bool:
     return not value or not value.get("TargetArn")
 
 
-def _snap_start_off(value: Any) -> bool:
-    return not value or value.get("ApplyOn", "None") == "None"
-
-
-ENFORCED = ("Description", "Environment", "Handler", "Layers", "LoggingConfig", "MemorySize", "Runtime", "Timeout")
+ENFORCED = (
+    "Description",
+    "Environment",
+    "Handler",
+    "Layers",
+    "LoggingConfig",
+    "MemorySize",
+    "Runtime",
+    "SnapStart",
+    "Timeout",
+)
 
 SIMULATED: Mapping[str, str] = MappingProxyType(
     {
@@ -38,7 +44,6 @@ REJECTED: Mapping[str, Rejection] = MappingProxyType(
         "KMSKeyArn": Rejection(reason="there are no KMS keys"),
         "FileSystemConfigs": Rejection(reason="there are no file systems (EFS, S3 Files) to mount"),
         "ImageConfig": Rejection(reason="container images do not run; use PackageType Zip"),
-        "SnapStart": Rejection(reason="snapshots are not taken; use ApplyOn None", harmless=_snap_start_off),
         "CapacityProviderConfig": Rejection(reason="there are no managed instances"),
         "DurableConfig": Rejection(reason="there are no durable functions"),
         "RuntimeConfig": Rejection(reason="there are no customer-managed runtimes; use provided.al2023"),

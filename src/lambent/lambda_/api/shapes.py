@@ -49,7 +49,10 @@ def listed_shape(version: Version, qualifier: str | None) -> dict[str, Any]:
         "PackageType": "Zip",
         "Architectures": [configuration.architecture],
         "EphemeralStorage": {"Size": configuration.ephemeral_storage_mb},
-        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "SnapStart": {
+            "ApplyOn": configuration.snap_start,
+            "OptimizationStatus": "On" if version.snapshotted and version.status.state == "Active" else "Off",
+        },
         "LoggingConfig": _logging_shape(configuration.logging),
     }
     if configuration.environment is not None:

@@ -30,6 +30,8 @@ def operations(parts: Parts) -> list[Operation]:
             return publish(tx, function, parts.basics.new_id, description=params.get("Description"))
 
         version = await parts.change(reference, work)
+        if version.status.changing:
+            parts.lifecycle.begin(version)
         return configuration_shape(version, version.version)
 
     async def list_versions_by_function(context: RequestContext, params: Params) -> Output:
