@@ -7,7 +7,7 @@ Reads see every unit of work that has returned. No unit spans two databases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from lambent.core import errors
@@ -30,6 +30,9 @@ class Transaction(Protocol):
 
     def execute(self, sql: str, parameters: Parameters = (), /) -> int:
         """Run a statement for its effect; the number of rows changed."""
+
+    def many(self, sql: str, rows: Iterable[Sequence[Value]], /) -> None:
+        """Run a statement for its effect with each of `rows`."""
 
     def one(self, sql: str, parameters: Parameters = (), /) -> Row | None:
         """The first row, or None."""

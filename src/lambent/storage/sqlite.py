@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -103,6 +103,14 @@ class SqliteTransaction:
         if cursor.description is not None:
             cursor.fetchall()  # RETURNING: the count is known once every row is taken
         return max(0, cursor.rowcount)
+
+    def many(self, sql: str, rows: Iterable[Sequence[database.Value]], /) -> None:
+        if self._connection is None:
+            raise RuntimeError("the unit of work has ended")
+        try:
+            self._connection.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise self._translated(error) from error
 
     def one(self, sql: str, parameters: database.Parameters = (), /) -> database.Row | None:
         cursor = self._cursor(sql, parameters)
