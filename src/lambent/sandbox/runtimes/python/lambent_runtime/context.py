@@ -12,7 +12,7 @@ def watch_logging(wire):
     if "logging" in sys.modules:
         from lambent_runtime import logs
 
-        logs.set_up(sys.modules["logging"], wire)
+        logs.set_up(wire)
     else:
         sys.meta_path.insert(0, _LoggingFinder(wire))
 
@@ -39,7 +39,7 @@ class _LoggingFinder(object):
             execute(module)
             from lambent_runtime import logs
 
-            logs.set_up(module, self._wire)
+            logs.set_up(self._wire)
 
         spec.loader.exec_module = execute_and_set_up
         return spec

@@ -1,6 +1,7 @@
 """The system calls of Linux that Python has no name for, as far as environments are built from them."""
 
 import ctypes
+import errno
 import os
 import signal
 
@@ -148,11 +149,11 @@ def no_new_privileges():
 
 def drop_bounding_set():
     """No program that is run from here on can have any capability."""
-    for capability in range(64):
-        try:
-            _prctl(_PR_CAPBSET_DROP, capability)
-        except OSError:
-            return  # one past the last that this kernel knows
+    prctl, drop, zero, capability = _libc.prctl, ctypes.c_ulong(_PR_CAPBSET_DROP), ctypes.c_ulong(0), 0
+    while prctl(drop, ctypes.c_ulong(capability), zero, zero, zero) == 0:
+        capability += 1
+    if ctypes.get_errno() != errno.EINVAL:  # which it is for one past the last that this kernel knows
+        raise OSError(ctypes.get_errno(), "the bounding set cannot be dropped")
 
 
 def drop_capabilities():

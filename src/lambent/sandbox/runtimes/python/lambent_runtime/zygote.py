@@ -6,6 +6,7 @@ No code of any function ever runs in it. It lives in the read-only root that its
 """
 
 import _socket
+import ctypes
 import gc
 import marshal
 import os
@@ -19,6 +20,7 @@ _NAMESPACES = linux.CLONE_NEWNS | linux.CLONE_NEWPID | linux.CLONE_NEWIPC | linu
 # What AWS's Python runtimes have beside the standard library. A function that ships any of it gets all from itself.
 _SDK = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 _STANDARD = ("json", "logging", "traceback", "importlib.util", "datetime", "decimal", "base64", "hashlib", "inspect")
+_OWN = ("lambent_runtime.logs", "lambent_runtime.errors")
 # Variables that an interpreter reads when it starts: with another value of any of them it must be started.
 _AT_START = ("LD_", "PYTHON", "LC_", "LANG", "LANGUAGE", "MALLOC_", "GLIBC_", "OPENSSL_", "SSL_")
 
@@ -29,7 +31,7 @@ class PythonRuntime(object):
     def __init__(self, environment):
         self._environment = environment
         before = set(sys.modules)
-        for name in _STANDARD:
+        for name in _STANDARD + _OWN:
             __import__(name)
         self._standard = {name.partition(".")[0] for name in sys.modules}
         try:
@@ -70,6 +72,21 @@ class PythonRuntime(object):
                 del sys.modules[name]
 
 
+def share_memory():
+    """Make every object that there is immortal: using one no longer writes to, and so copies, its page in each fork.
+
+    From Python 3.12 on an object whose count of references is that of None keeps it; before, None is counted too.
+    """
+    immortal = ctypes.c_uint32.from_address(id(None)).value
+    if sys.byteorder != "little" or immortal < 1 << 30:
+        return
+    write = ctypes.c_uint32.from_address
+    for container in gc.get_objects():
+        write(id(container)).value = immortal
+        for item in gc.get_referents(container):
+            write(id(item)).value = immortal
+
+
 def serve(fd, runtime):
     """Fork sandboxes until the server has gone. Raises sandbox_init.BecomeRuntime in a child that is to run a function."""
     server = _socket.socket(fileno=fd)
@@ -81,6 +98,7 @@ def serve(fd, runtime):
     # A collection in a fork would write to, and so copy, every page that holds objects.
     gc.collect()
     gc.disable()
+    share_memory()
     gc.freeze()
     server.send(b"serving")
     while True:
