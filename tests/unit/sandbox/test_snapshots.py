@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from lambent.sandbox.isolation import probe
+from lambent.sandbox.isolation.launcher import SandboxLauncher
 from lambent.sandbox.protocol import Environment, RestoreFailed, SnapshotFailed
 from tests.unit.sandbox.support import Bench, ask, invoke, python_versions
 
@@ -20,27 +23,37 @@ OPTIONS = {
 }
 
 HEAVY = """
-import os, random, sys, time, uuid
+import os, random, sys, tempfile, time, uuid
 time.sleep(0.5)
 INIT = uuid.uuid4().hex
 RANDOM = [random.random() for _ in range(3)]
-open(os.path.join(os.environ["TMPDIR"], "model"), "w").write("weights")
+open(os.path.join(tempfile.gettempdir(), "model"), "w").write("weights")
 os.environ["SET_BY_INIT"] = "yes"
 def handler(event, context):
     names = ("AWS_ACCESS_KEY_ID", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_LAMBDA_INITIALIZATION_TYPE", "SET_BY_INIT")
     print("handled")
     return {
         "init": INIT, "before": RANDOM, "now": random.random(), "stream": context.log_stream_name,
-        "model": open(os.path.join(os.environ["TMPDIR"], "model")).read(),
+        "model": open(os.path.join(tempfile.gettempdir(), "model")).read(),
         "private": [name for name in os.environ if name.startswith("_LAMBENT")],
         **{name: os.environ.get(name) for name in names},
     }
 """
 
 
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    bench = Bench(tmp_path)
+@pytest.fixture(scope="module")
+def ability() -> probe.Ability:
+    return asyncio.run(probe.probe())
+
+
+@pytest.fixture(params=["process", "sandbox"])
+async def bench(request: pytest.FixtureRequest, tmp_path: Path, ability: probe.Ability) -> AsyncIterator[Bench]:
+    if request.param == "process":
+        bench = Bench(tmp_path)
+    elif ability.lack is not None:
+        pytest.skip(f"no sandboxes on this machine: {ability.lack.what}")
+    else:
+        bench = Bench(tmp_path, launcher=SandboxLauncher(prepared=0), sandboxed=True)
     yield bench
     await bench.sandbox.close()
 

@@ -133,6 +133,14 @@ class Cgroups:
         self._made.add(slot)
         return opened
 
+    def move(self, slot: int, pid: int) -> None:
+        """Put a process into a slot's groups. Raises OSError."""
+        for fd in self.enter(slot):
+            try:
+                os.write(fd, str(pid).encode())
+            finally:
+                os.close(fd)
+
     def limit(self, slot: int, *, memory_bytes: int, memory_mb: int, processes: int) -> None:
         """Set a slot's limits; 0 leaves one out. Raises OSError."""
         for one, folder in self._folders():

@@ -16,6 +16,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ from lambent.sandbox.isolation import identities, seccomp
 from lambent.sandbox.isolation.cell import SandboxCell, SandboxFailed, settings_for
 from lambent.sandbox.isolation.cgroups import Cgroups, read_hierarchies
 from lambent.sandbox.isolation.defences import Defences
+from lambent.sandbox.isolation.nested_cell import NestedCell
 from lambent.sandbox.isolation.standbys import PER_KIND, Standbys
 from lambent.sandbox.isolation.zygotes import Zygote
 from lambent.sandbox.launcher import CellRequest, RestoreSource, Root
@@ -73,7 +75,9 @@ class SandboxLauncher:
         self._names = egress_rules.name_servers(_read(Path("/etc/resolv.conf")))
         self._identities = identities.Identities(os.getpid())
         self._cgroups = Cgroups(read_hierarchies(), os.getpid())
-        self._program = seccomp.program(os.uname().machine) if self._defences.seccomp else b""
+        machine = os.uname().machine
+        self._program = seccomp.program(machine) if self._defences.seccomp else b""
+        self._snapshot_program = seccomp.program(machine, enters_namespaces=True) if self._defences.seccomp else b""
         self._pools: dict[tuple[Root, str, int], _Pool] = {}
         self._living: set[SandboxCell] = set()
         self._all_gone: asyncio.Event = asyncio.Event()
@@ -123,12 +127,54 @@ class SandboxLauncher:
 
     @property
     def supervisor(self) -> str:
-        return ""  # a runtime that has given up all privileges cannot enter another sandbox
+        # A fork has the right to enter by its user namespace; without the two it would not leave this machine's.
+        return "fork" if self._defences.user_namespace and self._defences.network else ""
 
     async def open_restored(self, request: CellRequest, source: RestoreSource) -> SandboxCell:
-        raise SandboxFailed("no sandbox can be forked from another")
+        """A sandbox that forks of `source` enter; it ends with the sandbox of `source`. Raises OSError."""
+        if request.root is None or not isinstance(source.cell, SandboxCell):
+            raise SandboxFailed("this runtime has no plan for a sandbox")
+        address = endpoint_address(request.endpoint_url)
+        # What forks this process 1 has nothing of the runtime in it, and so is small.
+        root = replace(request.root, interpreter="", environment=())
+        key = (root, *address)
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = self._pools[key] = _Pool(self, root, address, 0, 0)
+        zygote, address = await pool.running(), pool.listen
+        outer = source.cell.init_pid
+        namespaces: list[int] = []
 
-    async def _assign(self, cell: SandboxCell, slot: int, request: CellRequest) -> None:
+        def make_cell(control: socket.socket, slot: int, gone: Callable[[], None]) -> SandboxCell:
+            return NestedCell(
+                control,
+                root,
+                gone,
+                source=source,
+                program=self._program,
+                move=lambda pid: self._cgroups.move(slot, pid),
+            )
+
+        async def fork(control: socket.socket, groups: list[int], settings: dict[str, Any]) -> None:
+            settings |= {"inside_uid": identities.INSIDE_ID}
+            await zygote.nest(control, [*groups, *namespaces], settings)
+
+        try:
+            flags = os.O_RDONLY | os.O_CLOEXEC
+            namespaces += [os.open(f"/proc/{outer}/ns/pid", flags), os.open(f"/proc/{outer}/ns/user", flags)]
+            cell, slot = await self._make(make_cell, fork, address)
+        finally:
+            for fd in namespaces:
+                os.close(fd)
+        try:
+            await self._assign(cell, slot, request, nested=True)
+        except BaseException:
+            cell.close()
+            raise
+        return cell
+
+    async def _assign(self, cell: SandboxCell, slot: int, request: CellRequest, *, nested: bool = False) -> None:
+        """`nested`: it is in its user namespace already."""
         defences = self._defences
         tmp_mb = request.ephemeral_storage_mb if defences.storage else 10_240
         # /tmp is memory of the kernel's, but not of the function's: `sandbox_init` watches the latter apart.
@@ -141,14 +187,14 @@ class SandboxLauncher:
         )
         uid = self._identities.uid(slot)
         settings = settings_for(
-            uid=uid,
+            uid=identities.INSIDE_ID if nested else uid,
             inside=identities.INSIDE_ID,
             tmp_bytes=tmp_mb * limits.MIB,
-            user_namespace=defences.user_namespace,
+            user_namespace=defences.user_namespace and not nested,
             processes=defences.processes,
             watch_memory=defences.memory,
             kernel_limits_memory="memory" in self._cgroups.limits,
-            program=self._program,
+            program=self._snapshot_program if request.snapshot else self._program,
         )
         trees = []
         try:
@@ -161,7 +207,7 @@ class SandboxLauncher:
             for tree in trees:
                 os.close(tree)
         async with asyncio.timeout(_BUILD_S):
-            if defences.user_namespace and not cell.stands_by:
+            if settings["user_namespace"] and not cell.stands_by:
                 await cell.wait("map")
                 cell.map_user(identities.INSIDE_ID, uid)
                 cell.tell(("mapped",))
@@ -169,6 +215,18 @@ class SandboxLauncher:
 
     async def make(self, zygote: Zygote, root: Root, address: tuple[str, int]) -> tuple[SandboxCell, int]:
         """Fork a sandbox and wait until it is prepared. Raises OSError."""
+
+        def make_cell(control: socket.socket, slot: int, gone: Callable[[], None]) -> SandboxCell:
+            return SandboxCell(control, root, gone)
+
+        return await self._make(make_cell, zygote.fork, address)
+
+    async def _make(
+        self,
+        make_cell: Callable[[socket.socket, int, Callable[[], None]], SandboxCell],
+        fork: Callable[[socket.socket, list[int], dict[str, Any]], Awaitable[None]],
+        address: tuple[str, int],
+    ) -> tuple[SandboxCell, int]:
         if self._closed:
             raise SandboxFailed("the sandbox is closed")
         slot = self._identities.take()
@@ -180,7 +238,7 @@ class SandboxLauncher:
             if not self._living:
                 self._all_gone.set()
 
-        cell = SandboxCell(ours, root, gone)
+        cell = make_cell(ours, slot, gone)
         self._living.add(cell)
         self._all_gone.clear()
         groups: list[int] = []
@@ -189,7 +247,7 @@ class SandboxLauncher:
                 groups = self._cgroups.enter(slot)
                 listen = [RUNTIME_API] + ([address] if address[1] else [])
                 settings = {"listen": listen, "network": self._defences.network, "egress": self._egress}
-                await zygote.fork(theirs, groups, settings)
+                await fork(theirs, groups, settings)
             async with asyncio.timeout(_BUILD_S):
                 await cell.wait("ready")
             await cell.serve(self._serve_endpoint, self._names if self._egress else None)
@@ -264,15 +322,15 @@ class _Pool:
         return made
 
     async def _make(self) -> tuple[SandboxCell, int]:
-        zygote = await self._running()
+        zygote = await self.running()
         try:
-            return await self._launcher.make(zygote, self._root, self._listen)
+            return await self._launcher.make(zygote, self._root, self.listen)
         except (BrokenPipeError, ConnectionResetError):
             async with self._lock:
                 if self._zygote is zygote:
                     self._zygote = None
                     await zygote.close()
-        return await self._launcher.make(await self._running(), self._root, self._listen)
+        return await self._launcher.make(await self.running(), self._root, self.listen)
 
     @property
     def standing(self) -> int:
@@ -288,11 +346,12 @@ class _Pool:
         return cell, slot
 
     @property
-    def _listen(self) -> tuple[str, int]:
+    def listen(self) -> tuple[str, int]:
         host, port = self._address
         return (host if _is_ipv4(host) else "127.0.0.1", port)
 
-    async def _running(self) -> Zygote:
+    async def running(self) -> Zygote:
+        """The zygote, started if need be. Raises ZygoteFailed."""
         async with self._lock:
             if self._zygote is None:
                 host = self._address[0]

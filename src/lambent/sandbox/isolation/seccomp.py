@@ -32,6 +32,7 @@ _NAMESPACE_FLAGS: Final = 0x7E02_0080  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NE
 _FAMILIES: Final = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
 _AF_NETLINK: Final = 16
 _CLONE3: Final = 435
+_SETNS: Final = {"x86_64": 308, "aarch64": 268}
 _NEWEST: Final = 450  # of the calls that the tables were made from
 _TERMINAL_REQUESTS: Final = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing into somebody's terminal
 _X32: Final = 0x4000_0000
@@ -52,9 +53,15 @@ def supports(machine: str) -> bool:
     return machine in ("x86_64", "aarch64")
 
 
-def program(machine: str) -> bytes:
-    """The filter for `machine`, as instructions of eight bytes. Raises ValueError for one that has no list."""
+def program(machine: str, *, enters_namespaces: bool = False) -> bytes:
+    """The filter for `machine`, as instructions of eight bytes. Raises ValueError for one that has no list.
+
+    `enters_namespaces` is for a version's initialised process: its forks enter their sandboxes, and get the usual
+    filter then.
+    """
     architecture, numbers = _tables(machine)
+    if enters_namespaces:
+        numbers = numbers | {"setns": _SETNS[machine]}
     code: list[_Instruction | str] = [
         (_LOAD, _ARCHITECTURE_OFFSET, "", ""),
         (_EQUAL, architecture, "", "kill"),

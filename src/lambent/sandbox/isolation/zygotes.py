@@ -83,10 +83,17 @@ class Zygote:
 
     async def fork(self, control: socket.socket, groups: Sequence[int], settings: Mapping[str, Any]) -> None:
         """Ask for a sandbox, which answers on the other end of `control`. Raises OSError when the zygote has gone."""
-        message = marshal.dumps(("new", dict(settings)), MARSHAL_VERSION)
+        await self._send(("new", dict(settings)), [control.fileno(), *groups])
+
+    async def nest(self, control: socket.socket, descriptors: Sequence[int], settings: Mapping[str, Any]) -> None:
+        """Ask for a sandbox within another, see `lambent_runtime.nested`. Raises OSError when the zygote has gone."""
+        await self._send(("nest", dict(settings)), [control.fileno(), *descriptors])
+
+    async def _send(self, request: tuple[Any, ...], descriptors: Sequence[int]) -> None:
+        message = marshal.dumps(request, MARSHAL_VERSION)
         while True:
             try:
-                socket.send_fds(self._control, [message], [control.fileno(), *groups])
+                socket.send_fds(self._control, [message], list(descriptors))
             except BlockingIOError:
                 await _writable(self._control)
             else:

@@ -14,6 +14,7 @@ trust what comes out of a sandbox):
         with every wall but the function's own mounts    -> "map" from it, then ("mapped",)    -> "standing", or "failed"
     ("adopt", name, memory limit)    the stand-by is this named process from now on    -> "standby-ended" if it ends before
     ("signal", name, number), ("kill",), ("freeze",), ("thaw",), ("watch", bool)    -> "peak BYTES" while watching
+    ("release",): the process only stands for what is forked from it, and its end ends nobody else
 
 When the control socket closes, it exits, and the kernel kills whatever lives in its process namespace. From inside
 nobody can kill, stop or trace it: it is process 1, it is not dumpable, and signals that it does not handle do not
@@ -103,12 +104,13 @@ class Init(object):
         self.watch_interval_ms = WATCH_INTERVAL_MS
         self.measured_s = 0.0
         self.reaped = {}
+        self.released = False
         self.standby = 0
         self.standby_status = None
 
     # Building the walls.
 
-    def prepare(self, settings, groups):
+    def prepare(self, settings, groups, listeners=()):
         """All that does not depend on the function. `groups` are `cgroup.procs` files to enter."""
         for fd in groups:
             os.write(fd, b"0")
@@ -118,9 +120,8 @@ class Init(object):
         for name in _MASKED:
             if os.path.exists("/proc/" + name):
                 linux.mount("/dev/null", "/proc/" + name, None, linux.MS_BIND)
-        listeners = []
         if settings["network"]:
-            listeners = sandbox_network.build(settings["listen"], settings["egress"])
+            listeners = sandbox_network.build(settings["listen"], settings["egress"], [])
         send(self.control, "ready", listeners)
         for fd in listeners:
             os.close(fd)
@@ -175,7 +176,7 @@ class Init(object):
                     self.standby_status = self.reaped[self.standby]
                     send(self.control, "standby-ended")
                 ended = [pid for pid in self.named if pid in self.reaped]
-                if ended and len(ended) == len(self.named):
+                if ended and len(ended) == len(self.named) and not self.released:
                     self.end_all(False)
                 else:
                     for pid in ended:
@@ -208,8 +209,10 @@ class Init(object):
                 self.end_all(False)
         elif kind == "signal":
             for pid in [pid for pid, name in self.named.items() if name == message[1]]:
+                # A fork that is just leaving its group must not be stopped for good.
+                alone = message[2] in (signal.SIGSTOP, signal.SIGCONT)
                 try:
-                    os.killpg(pid, message[2])
+                    (os.kill if alone else os.killpg)(pid, message[2])
                 except ProcessLookupError:
                     continue
         elif kind == "connect":
@@ -219,6 +222,13 @@ class Init(object):
         elif kind in ("freeze", "thaw") and self.named:
             # To process 1, -1 is everybody else here, and a fork under way cannot slip through between.
             _signal_all(signal.SIGSTOP if kind == "freeze" else signal.SIGCONT)
+        elif kind == "release":
+            self.released = True
+        else:
+            self.other(message)
+
+    def other(self, message):
+        """What only some kinds of sandboxes know."""
 
     def connect(self, token, port):
         """On loopback the kernel answers at once; a full queue leaves the connection under way."""
@@ -249,12 +259,16 @@ class Init(object):
         self.standby = pid
         send(self.control, "standing")
 
-    def adopt(self, name, limit_bytes):
+    def begin(self, limit_bytes):
+        """A named process is about to be there."""
         self.limit_bytes = limit_bytes
         if not self.named:
             self.peak_bytes = self.told_bytes = 0
         self.watching = True
         self.measured_s = time.monotonic()
+
+    def adopt(self, name, limit_bytes):
+        self.begin(limit_bytes)
         pid, self.standby = self.standby, 0
         self.named[pid] = name
         if self.standby_status is not None:
@@ -266,11 +280,7 @@ class Init(object):
             self.reaped.clear()
 
     def start(self, fds, name, argv, environment, folder, limit_bytes, has_channel, may_fork):
-        self.limit_bytes = limit_bytes
-        if not self.named:
-            self.peak_bytes = self.told_bytes = 0
-        self.watching = True
-        self.measured_s = time.monotonic()
+        self.begin(limit_bytes)
         fork = may_fork and self.fork_runtime is not None and self.fork_runtime.allows(environment)
         status_end, child_end = os.pipe()
         pid = os.fork()

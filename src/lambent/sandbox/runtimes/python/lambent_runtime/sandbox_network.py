@@ -44,9 +44,9 @@ _BPF_SK_LOOKUP = 36
 _FAMILY, _PROTOCOL, _LOCAL_IP4 = 8, 12, 40
 
 
-def build(addresses, egress):
+def build(addresses, egress, kept):
     """Bring the network up. Descriptors of listening sockets: for each (host, port), then, with egress, the way out
-    and the sockets of the name server (UDP, TCP)."""
+    and the sockets of the name server (UDP, TCP). Those that go nowhere but must stay open are appended to `kept`."""
     sock = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
     try:
         fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _UP_AND_RUNNING))
@@ -61,7 +61,7 @@ def build(addresses, egress):
     if egress:
         way_out = _listen(OWN_ADDRESS, 0)
         _make_all_addresses_local()
-        _catch_connections(way_out)
+        kept.append(_catch_connections(way_out))
         names = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
         names.bind((OWN_ADDRESS, 53))
         names.setblocking(False)
@@ -149,7 +149,7 @@ def _bpf(command, attributes):
 
 
 def _catch_connections(listener):
-    """Attach the program to our network namespace; process 1 keeps the link, which ends with it."""
+    """Attach the program to our network namespace. A descriptor of the link, which ends with it."""
     sockets = _bpf(_BPF_MAP_CREATE, struct.pack("=IIII", _BPF_MAP_TYPE_SOCKMAP, 4, 8, 1))
     key, value = ctypes.c_uint32(0), ctypes.c_uint64(listener)
     _bpf(
@@ -177,7 +177,7 @@ def _catch_connections(listener):
     )
     namespace = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _bpf(_BPF_LINK_CREATE, struct.pack("=IIII", program, namespace, _BPF_SK_LOOKUP, 0))
+        return _bpf(_BPF_LINK_CREATE, struct.pack("=IIII", program, namespace, _BPF_SK_LOOKUP, 0))
     finally:
         for fd in (namespace, program, sockets):
             os.close(fd)

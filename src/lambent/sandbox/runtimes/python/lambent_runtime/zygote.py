@@ -14,7 +14,7 @@ import select
 import signal
 import sys
 
-from lambent_runtime import linux, sandbox_init
+from lambent_runtime import linux, nested, sandbox_init
 
 _NAMESPACES = linux.CLONE_NEWNS | linux.CLONE_NEWPID | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS
 # What AWS's Python runtimes have beside the standard library. A function that ships any of it gets all from itself.
@@ -110,8 +110,17 @@ def serve(fd, runtime):
             data, fds = sandbox_init.receive(server, 8)
             if not data:
                 os._exit(0)
-            _, settings = marshal.loads(data)
+            kind, settings = marshal.loads(data)
             control = _socket.socket(fileno=fds[0])
+            if kind == "nest":
+                try:
+                    nested.fork(control, fds[1:], settings)
+                except OSError as error:
+                    sandbox_init.send(control, "failed %d" % error.errno)
+                for spare in fds:
+                    os.close(spare)
+                control.detach()
+                continue
             try:
                 pid = linux.clone(_NAMESPACES | (linux.CLONE_NEWNET if settings["network"] else 0))
             except OSError as error:
