@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import struct
 from typing import Final, NamedTuple
 
@@ -42,7 +43,7 @@ class Handles:
             return None
         fields, signature = raw[: _FIELDS.size], raw[_FIELDS.size :]
         version, number, seq, receives, received_ms = _FIELDS.unpack(fields)
-        if version != _VERSION or number != queue or signature != self._signature(fields):
+        if version != _VERSION or number != queue or not hmac.compare_digest(signature, self._signature(fields)):
             return None
         return Handle(number, seq, receives, received_ms)
 

@@ -37,6 +37,7 @@ MIGRATIONS: Final = (
                 fifo INTEGER NOT NULL,
                 retention_ms INTEGER NOT NULL,
                 delay_ms INTEGER NOT NULL,
+                scope TEXT NOT NULL,
                 shard INTEGER NOT NULL UNIQUE
             )""",
             "CREATE TABLE queueing_doomed (shard INTEGER PRIMARY KEY)",

@@ -7,7 +7,7 @@ Reads see every unit of work that has returned. No unit spans two databases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from lambent.core import errors
@@ -23,6 +23,7 @@ class Row(Protocol):
 
     def __getitem__(self, key: int | str, /) -> Any: ...
     def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]: ...
 
 
 class Transaction(Protocol):
