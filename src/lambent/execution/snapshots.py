@@ -87,9 +87,9 @@ class Snapshots:
             else:
                 reservation.release()
                 credentials.revoke()
-        if key in self._retired:
-            self._retired.discard(key)
-            self._sandbox.drop_snapshot(key)
+            if key in self._retired:
+                self._retired.discard(key)
+                self._sandbox.drop_snapshot(key)
         return lack
 
     def used(self, function: FunctionVersion) -> None:

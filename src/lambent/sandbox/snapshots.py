@@ -51,7 +51,7 @@ class Snapshots:
             if self.find(key) is not None or key in self._lacks:
                 return self.lack(key)
             zygote = await begin()
-            self._all.add(zygote)
+            self._all = {one for one in self._all if not one.closed} | {zygote}
             error: InitError | None = None
             try:
                 error = await zygote.initialise()

@@ -36,7 +36,7 @@ class VersionZygote:
     def __init__(self, parts: Parts, *, on_closed: Callable[[], None]) -> None:
         self._parts = parts
         self._on_closed = on_closed
-        self._closed = False
+        self.closed = False
         self._loop = asyncio.get_running_loop()
         self._init: Initialisation | None = None
         self._generation: Generation | None = None
@@ -137,9 +137,9 @@ class VersionZygote:
 
     def close(self) -> None:
         """End it, and every environment that was forked from it."""
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         self._lose_channel()
         self._parts.cell.close()
         if self._generation is not None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -144,6 +147,30 @@ async def test_what_cannot_be_forked_is_started_each_time_and_says_so(bench: Ben
     assert await ask(await restore(bench, log_stream="plain")) == (None, "fine")
     lines = [event.message for _, stream, event in bench.logs.events if stream == "plain"]
     assert any("SnapStart takes no snapshot" in line and reason in line for line in lines)
+
+
+@pytest.fixture(scope="module")
+def numpy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with numpy for the version of Python that is used here."""
+    folder = tmp_path_factory.mktemp("numpy")
+    argv = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--target", str(folder)]
+    argv += ["--python-version", PYTHON.removeprefix("python"), "--only-binary", ":all:", "numpy"]
+    if subprocess.run(argv, check=False, capture_output=True).returncode:
+        pytest.skip("numpy cannot be installed here: pip reaches no package index")
+    return folder
+
+
+async def test_numpy_can_be_forked(bench: Bench, numpy: Path) -> None:
+    """Its OpenBLAS would start threads of its own."""
+    source = (
+        "import numpy\ndef handler(e, c):\n"
+        "    return [float((numpy.ones((9, 9)) @ numpy.ones(9)).sum()), numpy.random.rand()]\n"
+    )
+    shutil.copytree(numpy, bench.code.add("function", {}), dirs_exist_ok=True)
+    assert await snapshot(bench, source) == ""
+    answers = [(await ask(await restore(bench)))[1] for _ in range(2)]
+    assert [total for total, _ in answers] == [81.0, 81.0]
+    assert answers[0][1] != answers[1][1]
 
 
 async def test_a_failing_init_fails_the_snapshot(bench: Bench) -> None:
