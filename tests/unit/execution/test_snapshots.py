@@ -53,6 +53,7 @@ class Sandbox:
         self.taken = 0
         self.go = asyncio.Event()
         self.go.set()
+        self.again = asyncio.Event()
         self.error: SnapshotFailed | None = None
 
     async def take_snapshot(self, spec: EnvironmentSpec) -> str:
@@ -61,6 +62,7 @@ class Sandbox:
         if self.error is not None:
             raise self.error
         self.kept.add(spec.snapshot)
+        self.again.set()
         return ""
 
     def has_snapshot(self, key: str) -> bool:
@@ -128,10 +130,10 @@ async def test_what_is_not_used_for_long_is_given_up_and_taken_again_on_demand()
     bench.snapshots.sweep()
     assert bench.sandbox.kept == set()
     bench.sandbox.taken = 0
+    bench.sandbox.again.clear()
     bench.snapshots.used(FUNCTION)
     bench.snapshots.used(FUNCTION)  # it is under way already
-    while not bench.sandbox.kept:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(bench.sandbox.again.wait(), 5.0)
     assert bench.sandbox.taken == 1
     await bench.tasks.close()
 

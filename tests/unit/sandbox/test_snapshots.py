@@ -153,6 +153,7 @@ async def test_what_cannot_be_forked_is_started_each_time_and_says_so(bench: Ben
 def numpy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with numpy for the version of Python that is used here."""
     folder = tmp_path_factory.mktemp("numpy")
+    folder.chmod(0o755)  # environments run as other users
     argv = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--target", str(folder)]
     argv += ["--python-version", PYTHON.removeprefix("python"), "--only-binary", ":all:", "numpy"]
     if subprocess.run(argv, check=False, capture_output=True).returncode:
