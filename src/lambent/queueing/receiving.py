@@ -130,15 +130,11 @@ class Receive:
         while waiting and not self._full():
             _, lane = heapq.heappop(waiting)
             until_ms = min(self._now_ms, waiting[0][0]) if waiting else self._now_ms
-            before = len(self._seen)
             self._from_lane(lane, until_ms)
-            if not self._full() and until_ms < self._now_ms and len(self._seen) > before:
-                heapq.heappush(waiting, (until_ms + 1, lane))  # it may have more, after the others' oldest
-            elif len(self._seen) == before and lane:
-                self._lanes.add(lane)  # its open_ms was early
-                after = self._opens(lane, until_ms)
-                if after is not None:
-                    heapq.heappush(waiting, (after, lane))
+            if until_ms < self._now_ms and not self._full():
+                after_ms = self._opens(lane, until_ms)
+                if after_ms is not None:
+                    heapq.heappush(waiting, (after_ms, lane))
         for lane in sorted(noisy, key=lambda each: (noisy[each], each)):
             if self._full():
                 break

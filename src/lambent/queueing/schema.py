@@ -8,9 +8,8 @@ and the removal goes on in the background. Its *lane* is its message group (0: n
 - (shard, lane, rank_ms, seq): who is next. `rank_ms` is the time from which a message of a standard queue is visible;
   in FIFO queues it is 0, and arrival alone decides.
 
-`open_ms` of a lane is a time before which nothing of it can be received: in FIFO queues exactly its first message's
-`visible_ms`, in standard queues perhaps an earlier time, corrected by the receive that finds so. `fresh` are those that
-nobody has received yet: a FIFO queue's delay is added to their `visible_ms` when they are looked for, since it may
+`open_ms` of a lane is its first message's `visible_ms`: nothing of the lane can be received before. `fresh` are those
+that nobody has received yet: a FIFO queue's delay is added to their `visible_ms` when they are looked for, since it may
 change while they wait.
 """
 
