@@ -78,7 +78,7 @@ def test_a_failing_init_fails_the_version(client: Any, unique: Unique) -> None:
     name = unique("snap")
     create(client, name, "raise RuntimeError('no model')\n")
     client.publish_version(FunctionName=name)
-    until_s = time.monotonic() + 20
+    until_s = time.monotonic() + 60
     while (version := client.get_function_configuration(FunctionName=name, Qualifier="1"))["State"] == "Pending":
         assert time.monotonic() < until_s
         time.sleep(0.05)
