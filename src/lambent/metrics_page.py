@@ -5,7 +5,7 @@ The counters are those of `execution.metrics`, which the status page and CloudWa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import psutil
@@ -33,11 +33,18 @@ class MetricsPage:
     """The page; `mount` puts it on the endpoint. Its cost is that of a look, none of it falls on an invoke."""
 
     def __init__(
-        self, *, engine: LocalEngine, sink: DatabaseLogSink, databases: Sequence[SqliteDatabase], anonymous: bool
+        self,
+        *,
+        engine: LocalEngine,
+        sink: DatabaseLogSink,
+        databases: Sequence[SqliteDatabase],
+        others: Sequence[Callable[[], Awaitable[Iterable[Family]]]] = (),
+        anonymous: bool,
     ) -> None:
         self._engine = engine
         self._sink = sink
         self._databases = databases
+        self._others = others
         self._anonymous = anonymous
         self._process = psutil.Process()
 
@@ -50,6 +57,8 @@ class MetricsPage:
         """The page."""
         headers = (("Content-Type", prometheus.CONTENT_TYPE), ("x-amzn-RequestId", request.request_id))
         families = [*self._functions(), *self._environments(), *self._server()]
+        for other in self._others:
+            families += await other()
         return WireResponse(status=200, headers=headers, body=prometheus.page(families))
 
     def _functions(self) -> Iterator[Family]:

@@ -20,6 +20,7 @@ from lambent.core.arns import assumed_role_arn
 from lambent.core.clock import Clock, SystemClock
 from lambent.core.config import ServerConfig
 from lambent.core.errors import UserFacingError
+from lambent.core.operations import RequestContext
 from lambent.core.owners import LeaseLost
 from lambent.debug_api import DebugApi
 from lambent.execution.activity import ActivityReader
@@ -42,6 +43,8 @@ from lambent.logs.query import LogReader
 from lambent.logs.sink import DatabaseLogSink
 from lambent.logs.sweeper import Sweeper
 from lambent.metrics_page import MetricsPage
+from lambent.queueing import schema as queueing_schema
+from lambent.queueing.engine import QueueEngine
 from lambent.sandbox import debug_plans
 from lambent.sandbox.isolation import probe
 from lambent.sandbox.launcher import Launcher
@@ -51,6 +54,10 @@ from lambent.server.credentials import Credentials
 from lambent.server.http import Endpoint, read_credentials
 from lambent.server.protocol import ServiceModels
 from lambent.server.registry import OperationRegistry
+from lambent.sqs import store as sqs_store
+from lambent.sqs.engine import SqsEngine
+from lambent.sqs.model import Caller
+from lambent.sqs.room import SqsRoom
 from lambent.storage import leases, timekeeping
 from lambent.storage.blobs import BlobStore
 from lambent.storage.code_store import CodeStore
@@ -59,6 +66,7 @@ from lambent.storage.database import Database, StorageError
 from lambent.storage.group_commit import SqliteDatabase
 from lambent.storage.opening import open_database
 from lambent.sts import api as sts_api
+from lambent.sts import principals
 
 log = logging.getLogger("lambent.platform")
 
@@ -125,6 +133,11 @@ class Platform:
             lease=data.lease,
         )
         parts.push_async_callback(logs_file.close)
+        # Messages come and go by the thousand: no other state's commits wait for theirs, nor theirs for others'.
+        queues_file = await open_database(
+            config.data / "queues.db", (*queueing_schema.MIGRATIONS, *sqs_store.MIGRATIONS), lease=data.lease
+        )
+        parts.push_async_callback(queues_file.close)
         control = self._decorated(control_file)
         clock = self._given_clock or SystemClock(not_before=await control.read(timekeeping.largest_s))
         timekeeper = timekeeping.Timekeeper(control, clock)
@@ -172,8 +185,21 @@ class Platform:
             snapshots=environments,
         )
         debugging = Debugging(engine, environments.debug_ports, debugger_for=debug_plans.debugger_for)
+        queues_database = self._decorated(queues_file)
+        messages = await QueueEngine.open(queues_database, config.data / "messages", clock)
+        parts.push_async_callback(messages.close)
+        roles = Roles(control)
+        queues = SqsRoom(
+            database=queues_database,
+            engine=SqsEngine(messages),
+            clock=clock,
+            callers=_Callers(credentials, roles),
+            strict_aws=config.strict_aws,
+        )
+        await queues.start()
+        parts.push_async_callback(queues.close)
         lambda_metrics = LambdaMetrics(ActivityReader(engine.metrics, engine.concurrency_of), clock)
-        recorder = Recorder(logs_database, clock, lambda_metrics.take)
+        recorder = Recorder(logs_database, clock, lambda: [*lambda_metrics.take(), *queues.metrics.take()])
         recorder.start()
         parts.push_async_callback(recorder.close)
         parts.push_async_callback(engine.drain, 0.0)
@@ -197,7 +223,8 @@ class Platform:
         parts.push_async_callback(functions.close)
         self.registry.add_all(functions.operations)
         self.registry.add_all(iam_api.operations(control, clock))
-        self.registry.add_all(sts_api.operations(credentials, Roles(control)))
+        self.registry.add_all(sts_api.operations(credentials, roles))
+        self.registry.add_all(queues.operations)
         self.registry.add_all(logs_api.operations(logs_database, clock, sink=sink, news=news, sweeper=sweeper))
         self.registry.add_all(cloudwatch_api.operations(logs_database, clock, recorder=recorder))
 
@@ -206,13 +233,17 @@ class Platform:
             engine=engine,
             sandbox=environments,
             logs=LogReader(logs_database, clock=clock, news=news, flush=sink.flush),
-            databases=(control_file, logs_file),
+            databases=(control_file, logs_file, queues_file),
             blobs=blobs,
             signing_key=signing_key,
             clock=clock,
         ).mount(endpoint)
         MetricsPage(
-            engine=engine, sink=sink, databases=(control_file, logs_file), anonymous=config.auth_file is None
+            engine=engine,
+            sink=sink,
+            databases=(control_file, logs_file, queues_file),
+            others=[queues.metrics.families],
+            anonymous=config.auth_file is None,
         ).mount(endpoint)
         DebugApi(config=config, invoker=functions.invoker, debugging=debugging, clock=clock).mount(endpoint)
         await functions.start()
@@ -230,6 +261,19 @@ class Platform:
 
     def _decorated(self, database: SqliteDatabase) -> Database:
         return self._decorator.database(database) if self._decorator else database
+
+
+class _Callers:
+    """Who signed a request, in SQS's words."""
+
+    def __init__(self, credentials: Credentials, roles: Roles) -> None:
+        self._credentials = credentials
+        self._roles = roles
+
+    async def identify(self, context: RequestContext) -> Caller:
+        principal = principals.caller(context, self._credentials)
+        user_id = await principals.user_id(principal, self._roles)
+        return Caller(account=principal.account, arn=principal.arn, user_id=user_id)
 
 
 def _raise_open_files_limit() -> None:

@@ -90,7 +90,11 @@ class Load:
         until = time.monotonic() + timeout_s
         while self._missing() and time.monotonic() < until:
             for name in ("work", "work.fifo"):
-                self._consume(sqs, name)
+                try:
+                    self._consume(sqs, name, wait_s=0)
+                except botocore.exceptions.ClientError as error:
+                    self.books.faults.append(str(error))
+                    return
 
     def losses(self) -> list[str]:
         """Everything that must not be, in words."""
@@ -134,9 +138,9 @@ class Load:
             self.books.acknowledged.add(body)
         self._next[group] += 1
 
-    def _consume(self, sqs: Any, name: str) -> None:
+    def _consume(self, sqs: Any, name: str, *, wait_s: int = 1) -> None:
         asked_at = time.monotonic()
-        answer = sqs.receive_message(QueueUrl=name, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        answer = sqs.receive_message(QueueUrl=name, MaxNumberOfMessages=10, WaitTimeSeconds=wait_s)
         messages = answer.get("Messages", [])
         self.books.receive([message["Body"] for message in messages], asked_at, fifo=name.endswith(".fifo"))
         # Some are let go again, so that messages come more than once.
