@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random as system_random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from lambent.core.clock import Clock
 from lambent.core.ids import IdSource, new_hex, new_uuid
@@ -13,6 +13,7 @@ from lambent.execution.model import Engine, Snapshots
 from lambent.lambda_ import layers_store, store
 from lambent.lambda_.api import aliases, code, functions, invoke, resources, versions
 from lambent.lambda_.api.furniture import Basics, Parts
+from lambent.lambda_.api.tags import ExistsById
 from lambent.lambda_.concurrency import ReservedConcurrency
 from lambent.lambda_.directory import Directory
 from lambent.lambda_.function_attachments import FunctionAttachments
@@ -27,7 +28,10 @@ from lambent.storage.database import Database, Transaction
 
 
 class LambdaRoom:
-    """Lambda of one server process. `signing_key` signs the URLs that packages are fetched from."""
+    """Lambda of one server process. `signing_key` signs the URLs that packages are fetched from.
+
+    `taggable` finds what other rooms let Lambda tag, by the kind that its ARNs name (`event-source-mapping`).
+    """
 
     def __init__(
         self,
@@ -42,6 +46,7 @@ class LambdaRoom:
         snapshots: Snapshots | None = None,
         debugging: Debugging | None = None,
         objects: ObjectReader | None = None,
+        taggable: Mapping[str, ExistsById] | None = None,
         new_id: IdSource = new_uuid,
         new_trace_digits: IdSource = new_hex,
         random: Callable[[], float] = system_random.random,
@@ -86,6 +91,7 @@ class LambdaRoom:
                 signing_key=signing_key,
                 concurrency_limit=account_concurrency,
                 storage_limit_bytes=blobs.quota_bytes,
+                taggable=taggable or {},
             ),
         ]
 

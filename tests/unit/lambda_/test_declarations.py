@@ -44,6 +44,7 @@ def operations(room: Room, tmp_path_factory: pytest.TempPathFactory) -> list[Ope
         signing_key=b"key",
         concurrency_limit=1000,
         storage_limit_bytes=1,
+        taggable={},
     )
 
 

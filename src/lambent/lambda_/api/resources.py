@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lambent.core.operations import Operation
 from lambent.lambda_.api import (
     account,
@@ -35,8 +37,12 @@ def operations(
     signing_key: bytes,
     concurrency_limit: int,
     storage_limit_bytes: int,
+    taggable: Mapping[str, tags.ExistsById],
 ) -> list[Operation]:
-    """Everything but functions, versions, aliases and invokes. The limits are those that GetAccountSettings shows."""
+    """Everything but functions, versions, aliases and invokes.
+
+    The limits are those that GetAccountSettings shows; `taggable` are kinds of resources of other rooms.
+    """
     return [
         *account.operations(basics, concurrency_limit=concurrency_limit, storage_limit_bytes=storage_limit_bytes),
         *code_signing.operations(basics),
@@ -48,5 +54,5 @@ def operations(
         *provisioned_api.operations(provisioned),
         *recursion.operations(basics, directory),
         *runtime_management.operations(basics),
-        *tags.operations(basics),
+        *tags.operations(basics, taggable),
     ]

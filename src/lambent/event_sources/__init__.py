@@ -1,0 +1,1 @@
+"""Event source mappings: what brings the messages of queues to functions."""
