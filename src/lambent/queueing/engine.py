@@ -150,9 +150,9 @@ class QueueEngine:
 
         await self._desk.submit(job, alone=True)
 
-    async def counts(self, queue_id: str) -> Counts:
+    async def counts(self, config: QueueConfig) -> Counts:
         """Exact numbers of messages, without those that are too old."""
-        queue = self._queues.require(queue_id)
+        queue = await self._current(config)
         await self._sweeper.expire(queue)
         visible, in_flight, delayed = queue.depth.at(self._now_ms())
         oldest_ms = None

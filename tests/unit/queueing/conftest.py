@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ class Bench:
         return texts(await self.engine.receive(config, limit=limit, **settings))
 
     async def counts(self, config: QueueConfig) -> tuple[int, int, int]:
-        return (await self.engine.counts(config.id))[:3]
+        return (await self.engine.counts(config))[:3]
 
 
 def texts(received: list[Received]) -> list[str]:
@@ -74,6 +74,3 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     made = await Bench(tmp_path).open()
     yield made
     await made.close()
-
-
-Make = Callable[..., Any]
