@@ -126,7 +126,7 @@ class SqsEngine:
         await _there(self._engine.purge(queue.id))
 
     async def counts(self, queue: Queue) -> Counts:
-        return Counts(*await _there(self._engine.counts(queue.id)))
+        return Counts(*await _there(self._engine.counts(self.config_of(queue))))
 
     def _config(self, queue: Queue) -> model.QueueConfig:
         settings = queue.settings
