@@ -372,7 +372,7 @@ class QueueEngine:
 
 _OLDEST: Final = sweeping.OLDEST
 _VISIBLE: Final = (
-    "SELECT seq, lane, visible_ms, fresh, receives, kept_ms, sent_ms, first_ms, body, source FROM queueing_messages "
+    f"SELECT {rows.COLUMNS} FROM queueing_messages "
     "WHERE shard = ? AND visible_ms <= CASE fresh WHEN 0 THEN ? ELSE ? END ORDER BY seq LIMIT ?"
 )
 _STATES: Final = "SELECT fresh, visible_ms, count(*) FROM queueing_messages WHERE shard = ? GROUP BY fresh, visible_ms"

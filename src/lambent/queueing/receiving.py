@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from lambent.queueing import moving, rows
 from lambent.queueing.handles import Handles
@@ -73,6 +73,7 @@ class Receive:
                 self._max_receives = None
         self._chosen: list[rows.Message] = []
         self._seen: set[int] = set()
+        self._bodies: dict[int, tuple[Any, ...]] = {}  # message id, group, deduplication id, head, body, file
         self._expired: list[rows.Message] = []
         self._dead = 0
         self._lanes: set[int] = set()
@@ -99,17 +100,23 @@ class Receive:
     def _aside(self) -> int:
         return len(self._expired) + self._dead
 
+    def _next(self, lane: int, until_ms: int, limit: int) -> list[rows.Message]:
+        """The first messages of a lane, whose bodies are kept for the delivery."""
+        found = []
+        for row in self._tx.all(rows.NEXT, (self._queue.shard, lane, until_ms, limit)):
+            columns = tuple(row)
+            message = rows.Message(*columns[:10])
+            self._bodies[message.body] = columns[10:]
+            found.append(message)
+        return found
+
     def _from_lane(self, lane: int, until_ms: int) -> None:
         """Messages of a standard queue's lane that became visible until then."""
         while not self._full():
             wanted = self._limit - len(self._chosen)
             aside = self._aside()
             # Expired ones are removed at the end only: ask beyond them, and beyond what this receive has already.
-            found = rows.messages(
-                self._tx.all(
-                    rows.NEXT, (self._queue.shard, lane, until_ms, wanted + len(self._expired) + len(self._chosen))
-                )
-            )
+            found = self._next(lane, until_ms, wanted + len(self._expired) + len(self._chosen))
             new = [message for message in found if message.seq not in self._seen]
             for message in new:
                 if self._full():
@@ -167,7 +174,7 @@ class Receive:
         while not self._full():
             aside = self._aside()
             wanted = self._limit - len(self._chosen) + len(self._expired) + len(self._chosen)
-            for message in rows.messages(self._tx.all(rows.NEXT, (self._queue.shard, lane, 0, wanted))):
+            for message in self._next(lane, 0, wanted):
                 if message.seq in self._seen:
                     continue
                 visible_ms = message.visible_ms + (self._queue.delay_ms if message.fresh else 0)
@@ -206,7 +213,7 @@ class Receive:
         return self._delivery(row, self._now_ms)
 
     def _delivery(self, row: rows.Message, received_ms: int) -> Taken:
-        body = self._tx.one(rows.BODY, (row.body,))
+        body = self._bodies.get(row.body) or self._tx.one(rows.BODY, (row.body,))
         assert body is not None  # a body lives as long as its message
         message_id, group, deduplication_id, head, data, file = body
         received = Received(

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, cast
 from lambent.queueing.state import QueueState, Tally
 from lambent.storage.database import Row, Transaction
 
-_COLUMNS: Final = "seq, lane, visible_ms, fresh, receives, kept_ms, sent_ms, first_ms, body, source"
+COLUMNS: Final = "seq, lane, visible_ms, fresh, receives, kept_ms, sent_ms, first_ms, body, source"
 
 INSERT: Final = (
     "INSERT INTO queueing_messages (shard, seq, lane, rank_ms, visible_ms, fresh, receives, kept_ms, sent_ms, "
@@ -18,21 +18,23 @@ INSERT_BODY: Final = (
     "INSERT INTO queueing_bodies (id, message_id, group_id, deduplication_id, head, body, file) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-# The next messages of a lane that could be received by `rank_ms`, in their order.
+_BODY_COLUMNS: Final = "message_id, group_id, deduplication_id, head, body, file"
+# The next messages of a lane that could be received by `rank_ms`, in their order, with their bodies.
 NEXT: Final = (
-    f"SELECT {_COLUMNS} FROM queueing_messages WHERE shard = ? AND lane = ? AND rank_ms <= ? "
-    "ORDER BY rank_ms, seq LIMIT ?"
+    "SELECT m.seq, m.lane, m.visible_ms, m.fresh, m.receives, m.kept_ms, m.sent_ms, m.first_ms, m.body, m.source, "
+    "b.message_id, b.group_id, b.deduplication_id, b.head, b.body, b.file "
+    "FROM queueing_messages m CROSS JOIN queueing_bodies b ON b.id = m.body "
+    "WHERE m.shard = ? AND m.lane = ? AND m.rank_ms <= ? ORDER BY m.rank_ms, m.seq LIMIT ?"
 )
-FIND: Final = f"SELECT {_COLUMNS} FROM queueing_messages WHERE shard = ? AND seq = ?"
-BODY: Final = "SELECT message_id, group_id, deduplication_id, head, body, file FROM queueing_bodies WHERE id = ?"
+FIND: Final = f"SELECT {COLUMNS} FROM queueing_messages WHERE shard = ? AND seq = ?"
+BODY: Final = f"SELECT {_BODY_COLUMNS} FROM queueing_bodies WHERE id = ?"
 HIDE: Final = (
     "UPDATE queueing_messages SET rank_ms = ?, visible_ms = ?, fresh = 0, receives = ?, first_ms = ? "
     "WHERE shard = ? AND seq = ?"
 )
 SHOW: Final = "UPDATE queueing_messages SET rank_ms = ?, visible_ms = ? WHERE shard = ? AND seq = ?"
 _DELETE: Final = "DELETE FROM queueing_messages WHERE shard = ? AND seq = ?"
-_DELETE_BODY: Final = "DELETE FROM queueing_bodies WHERE id = ?"
-_FILE: Final = "SELECT file FROM queueing_bodies WHERE id = ? AND file IS NOT NULL"
+_DELETE_BODY: Final = "DELETE FROM queueing_bodies WHERE id = ? RETURNING file"
 HEAD: Final = (
     "SELECT visible_ms, fresh, rank_ms FROM queueing_messages WHERE shard = ? AND lane = ? "
     "ORDER BY rank_ms, seq LIMIT 1"
@@ -44,7 +46,7 @@ _INSERT_LANE: Final = "INSERT INTO queueing_lanes (id, shard, name, fresh, open_
 
 
 class Message(NamedTuple):
-    """A row of queueing_messages, in the order of `_COLUMNS`."""
+    """A row of queueing_messages, in the order of `COLUMNS`."""
 
     seq: int
     lane: int
@@ -77,12 +79,16 @@ def remove(tx: Transaction, queue: QueueState, gone: Sequence[Message], tally: T
         return
     for each in gone:
         tally.went(queue, each.visible_ms, each.fresh)
-        large = tx.one(_FILE, (each.body,))
-        if large is not None:
-            tally.files.append(large[0])
     tx.many(_DELETE, [(queue.shard, each.seq) for each in gone])
-    tx.many(_DELETE_BODY, [(each.body,) for each in gone])
+    remove_bodies(tx, gone, tally)
     settle_lanes(tx, queue, {each.lane for each in gone}, tally)
+
+
+def remove_bodies(tx: Transaction, gone: Iterable[Message], tally: Tally) -> None:
+    for each in gone:
+        deleted = tx.one(_DELETE_BODY, (each.body,))
+        if deleted is not None and deleted[0] is not None:
+            tally.files.append(deleted[0])
 
 
 def settle_lanes(tx: Transaction, queue: QueueState, lanes: Iterable[int], tally: Tally) -> None:

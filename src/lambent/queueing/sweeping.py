@@ -25,12 +25,9 @@ OLDEST: Final = "SELECT kept_ms FROM queueing_messages WHERE shard = ? ORDER BY 
 OLDEST_DEAD: Final = (
     "SELECT kept_ms FROM queueing_messages WHERE shard = ? AND source IS NOT NULL ORDER BY kept_ms LIMIT 1"
 )
-FIRST: Final = (
-    "SELECT seq, lane, visible_ms, fresh, receives, kept_ms, sent_ms, first_ms, body, source FROM queueing_messages "
-    "WHERE shard = ? ORDER BY seq LIMIT ?"
-)
+FIRST: Final = f"SELECT {rows.COLUMNS} FROM queueing_messages WHERE shard = ? ORDER BY seq LIMIT ?"
 FIRST_DEAD: Final = (
-    "SELECT seq, lane, visible_ms, fresh, receives, kept_ms, sent_ms, first_ms, body, source FROM queueing_messages "
+    f"SELECT {rows.COLUMNS} FROM queueing_messages "
     "WHERE shard = ? AND source IS NOT NULL AND kept_ms < ? ORDER BY kept_ms LIMIT ?"
 )
 _DOOMED: Final = "SELECT shard FROM queueing_doomed LIMIT 1"
@@ -106,11 +103,7 @@ class Sweeper:
         shard = doomed[0]
         found = rows.messages(tx.all(FIRST, (shard, STEP)))
         tx.many("DELETE FROM queueing_messages WHERE shard = ? AND seq = ?", [(shard, each.seq) for each in found])
-        for each in found:
-            large = tx.one("SELECT file FROM queueing_bodies WHERE id = ? AND file IS NOT NULL", (each.body,))
-            if large is not None:
-                tally.files.append(large[0])
-        tx.many("DELETE FROM queueing_bodies WHERE id = ?", [(each.body,) for each in found])
+        rows.remove_bodies(tx, found, tally)
         lanes = tx.execute(
             "DELETE FROM queueing_lanes WHERE id IN (SELECT id FROM queueing_lanes WHERE shard = ? LIMIT ?)",
             (shard, STEP),
