@@ -32,11 +32,10 @@ local function request_of(target, body)
   return wrk.format("POST", "/", wrk.headers, body)
 end
 local receive = '{"QueueUrl":"%(url)s","MaxNumberOfMessages":10}'
-local pending = nil
+local pending = {}
 request = function()
-  if pending then
-    local body = pending
-    pending = nil
+  local body = table.remove(pending)
+  if body then
     return request_of("DeleteMessageBatch", body)
   end
   return request_of("ReceiveMessage", receive)
@@ -48,7 +47,7 @@ response = function(status, headers, body)
     entries[count] = '{"Id":"' .. count .. '","ReceiptHandle":"' .. found .. '"}'
   end
   if count > 0 then
-    pending = '{"QueueUrl":"%(url)s","Entries":[' .. table.concat(entries, ",") .. "]}"
+    pending[#pending + 1] = '{"QueueUrl":"%(url)s","Entries":[' .. table.concat(entries, ",") .. "]}"
   end
 end
 """
@@ -124,10 +123,10 @@ def _consumers(sqs: Any, process: psutil.Process, endpoint: str, constant: str) 
     url = sqs.create_queue(QueueName="consumed", Attributes={"VisibilityTimeout": "600"})["QueueUrl"]
     entries = [{"Id": str(number), "MessageBody": BODY} for number in range(10)]
     fill = post("SendMessageBatch", {"QueueUrl": url, "Entries": entries})
-    harness.wrk(endpoint, connections=16, seconds=SECONDS * ROUNDS * 2, service="sqs", script=fill)
+    harness.wrk(endpoint, connections=16, seconds=SECONDS * ROUNDS * 3, service="sqs", script=fill)
     script = post("ReceiveMessage", {"QueueUrl": url}) + CONSUMER % {"url": url}
-    _compared("Receive(10)+DeleteBatch(10), messages, 1 connection", endpoint, constant, process, script=script,
-              connections=1, each=5, promise=">= 10,000/s")  # fmt: skip
+    _compared("Receive(10)+DeleteBatch(10), messages, 32 connections", endpoint, constant, process, script=script,
+              connections=32, each=5, promise=">= 10,000/s")  # fmt: skip
     left = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     print(f"  {'':<52} {left['ApproximateNumberOfMessages']} messages were left")
 
