@@ -6,7 +6,6 @@ No code of any function ever runs in it. It lives in the read-only root that its
 """
 
 import _socket
-import ctypes
 import gc
 import marshal
 import os
@@ -14,7 +13,7 @@ import select
 import signal
 import sys
 
-from lambent_runtime import linux, nested, sandbox_init
+from lambent_runtime import linux, nested, sandbox_init, sharing
 
 _NAMESPACES = linux.CLONE_NEWNS | linux.CLONE_NEWPID | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS
 # What AWS's Python runtimes have beside the standard library. A function that ships any of it gets all from itself.
@@ -72,21 +71,6 @@ class PythonRuntime(object):
                 del sys.modules[name]
 
 
-def share_memory():
-    """Make every object that there is immortal: using one no longer writes to, and so copies, its page in each fork.
-
-    From Python 3.12 on an object whose count of references is that of None keeps it; before, None is counted too.
-    """
-    immortal = ctypes.c_uint32.from_address(id(None)).value
-    if sys.byteorder != "little" or immortal < 1 << 30:
-        return
-    write = ctypes.c_uint32.from_address
-    for container in gc.get_objects():
-        write(id(container)).value = immortal
-        for item in gc.get_referents(container):
-            write(id(item)).value = immortal
-
-
 def serve(fd, runtime):
     """Fork sandboxes until the server has gone. Raises sandbox_init.BecomeRuntime in a child that is to run a function."""
     server = _socket.socket(fileno=fd)
@@ -95,11 +79,7 @@ def serve(fd, runtime):
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     poll.register(wakeup, select.POLLIN)
-    # A collection in a fork would write to, and so copy, every page that holds objects.
-    gc.collect()
-    gc.disable()
-    share_memory()
-    gc.freeze()
+    sharing.share()
     server.send(b"serving")
     while True:
         ready = dict(poll.poll())
