@@ -82,7 +82,7 @@ def cold_starts(client: Any, endpoint: str, name: str, floor: Callable[[], float
         body = answer.read()
         times.append((time.perf_counter() - started) * 1e3)
         if answer.status != 200 or answer.headers["X-Amz-Function-Error"]:
-            sys.exit(f"{name} failed: {body.decode()}")
+            sys.exit(f"{name} failed: {body.decode()} {answer.headers.get('x-lambent-detail', '')}")
     connection.close()
     return times[5:], floors[5:]  # the first ones start the zygote and fill the pool
 

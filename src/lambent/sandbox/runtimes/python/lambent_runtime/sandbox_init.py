@@ -39,9 +39,11 @@ from lambent_runtime import linux, sandbox_network
 CHANNEL_FD = 3
 MAX_MESSAGE_BYTES = 1 << 17
 # How often memory is measured: alone with it, and where the kernel has a limit too, which stops what grows fast. A
-# thousand sandboxes that look twenty times a second would keep two processors busy with that alone.
+# thousand sandboxes that look twenty times a second would keep two processors busy with that alone; and while an event
+# runs on without growing, the guarded pauses double up to the longest.
 WATCH_INTERVAL_MS = 50
 GUARDED_WATCH_INTERVAL_MS = 1000
+LONGEST_WATCH_INTERVAL_MS = 4000
 PEAK_STEP_BYTES = 1 << 20
 FILE_DESCRIPTORS = 1024
 PROCESSES = 1024
@@ -101,6 +103,7 @@ class Init(object):
         self.told_bytes = 0
         self.watching = False
         self.limiting = True
+        self.guarded = False
         self.watch_interval_ms = WATCH_INTERVAL_MS
         self.measured_s = 0.0
         self.reaped = {}
@@ -130,8 +133,8 @@ class Init(object):
         """Take in a function's code, then give up every privilege for good."""
         uid = settings["uid"]
         self.limiting = settings["watch_memory"]
-        if settings["kernel_limits_memory"]:
-            self.watch_interval_ms = GUARDED_WATCH_INTERVAL_MS
+        self.guarded = settings["kernel_limits_memory"]
+        self.watch(False)
         for tree, target in zip(trees, ("/var/task", "/opt")):
             linux.move_mount(tree, target)
             os.close(tree)
@@ -218,7 +221,7 @@ class Init(object):
         elif kind == "connect":
             self.connect(message[1], message[2])
         elif kind == "watch":
-            self.watching = message[1]
+            self.watch(message[1])
         elif kind in ("freeze", "thaw") and self.named:
             # To process 1, -1 is everybody else here, and a fork under way cannot slip through between.
             _signal_all(signal.SIGSTOP if kind == "freeze" else signal.SIGCONT)
@@ -264,7 +267,7 @@ class Init(object):
         self.limit_bytes = limit_bytes
         if not self.named:
             self.peak_bytes = self.told_bytes = 0
-        self.watching = True
+        self.watch(True)
         self.measured_s = time.monotonic()
 
     def adopt(self, name, limit_bytes):
@@ -353,6 +356,10 @@ class Init(object):
         except BaseException:
             os._exit(127)
 
+    def watch(self, on):
+        self.watching = on
+        self.watch_interval_ms = GUARDED_WATCH_INTERVAL_MS if self.guarded else WATCH_INTERVAL_MS
+
     def measured_lately(self):
         now_s = time.monotonic()
         if now_s < self.measured_s + self.watch_interval_ms / 1000:
@@ -368,7 +375,10 @@ class Init(object):
             self.end_all(True)
         elif self.peak_bytes >= self.told_bytes + PEAK_STEP_BYTES:
             self.told_bytes = self.peak_bytes
+            self.watch(True)
             send(self.control, "peak %d" % self.peak_bytes)
+        elif self.guarded:
+            self.watch_interval_ms = min(2 * self.watch_interval_ms, LONGEST_WATCH_INTERVAL_MS)
 
     def end_all(self, out_of_memory):
         """The last named process has ended, or all must: end every process, then say so."""
