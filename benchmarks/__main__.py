@@ -6,7 +6,7 @@ import importlib
 import sys
 
 ALL = ("startup", "invoke", "reads", "protocol", "engine", "storage", "sandbox", "node", "logs", "http_servers")
-ALL += ("cold_start", "snap_start", "concurrency", "event_patterns", "sqs", "sqs_crash", "soak")
+ALL += ("cold_start", "snap_start", "concurrency", "event_patterns", "queue_engine", "sqs", "sqs_crash", "soak")
 
 
 def main(names: list[str]) -> None:

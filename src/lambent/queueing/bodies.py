@@ -54,7 +54,7 @@ class Bodies:
         left, self._left = self._left, []
         for start in range(0, len(left), _STEP):
             names = left[start : start + _STEP]
-            unneeded = await database.read(lambda tx, names=names: _without_message(tx, names))  # type: ignore[misc]
+            unneeded = await database.read(lambda tx, names=names: without_message(tx, names))  # type: ignore[misc]
             await self.remove(unneeded)
             removed += len(unneeded)
         return removed
@@ -83,5 +83,6 @@ class Bodies:
                 continue
 
 
-def _without_message(tx: Transaction, names: Sequence[str]) -> list[str]:
+def without_message(tx: Transaction, names: Sequence[str]) -> list[str]:
+    """Those of the files that no message refers to."""
     return [name for name in names if tx.one("SELECT 1 FROM queueing_bodies WHERE file = ?", (name,)) is None]

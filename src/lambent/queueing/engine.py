@@ -16,7 +16,7 @@ from lambent.core import ids
 from lambent.core.clock import Clock
 from lambent.core.tasks import Supervisor
 from lambent.queueing import attempts, catalogue, moving, rows, settling, sweeping
-from lambent.queueing.bodies import Bodies
+from lambent.queueing.bodies import Bodies, without_message
 from lambent.queueing.depth import Depth
 from lambent.queueing.desk import Desk, Refusal
 from lambent.queueing.handles import Handles
@@ -184,11 +184,13 @@ class QueueEngine:
 
         try:
             return await self._desk.submit(job, weight=len(arrivals))
-        except (Exception, BaseException) as error:
+        except BaseException:
             written = [arrival.file for arrival in arrivals if arrival.file is not None]
-            # After a cancellation the message may be there: the next start looks for the file's message.
-            if written and isinstance(error, Exception):
-                await self._bodies.remove(written)
+            if written:
+                # After a cancellation the messages may be there all the same.
+                self._desk.submit(lambda tx, tally: tally.files.extend(without_message(tx, written))).add_done_callback(
+                    _seen
+                )
             raise
 
     async def receive(
@@ -370,7 +372,7 @@ class QueueEngine:
             self._tasks.spawn(self._bodies.remove(tally.files), "remove bodies")
 
 
-_OLDEST: Final = sweeping.OLDEST
+_OLDEST: Final = "SELECT came_ms FROM queueing_messages WHERE shard = ? ORDER BY seq LIMIT 1"
 _VISIBLE: Final = (
     f"SELECT {rows.COLUMNS} FROM queueing_messages "
     "WHERE shard = ? AND visible_ms <= CASE fresh WHEN 0 THEN ? ELSE ? END ORDER BY seq LIMIT ?"

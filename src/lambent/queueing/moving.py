@@ -25,9 +25,8 @@ def bury(
 ) -> None:
     """Move a message to its dead-letter queue, at once visible there. It keeps its counts and, in standard queues, its
     age; in FIFO queues both retention and deduplication begin anew."""
-    kept_ms = now_ms if target.fifo else message.kept_ms
     _place(
-        tx, source, target, message._replace(kept_ms=kept_ms, source=source.name, visible_ms=now_ms, fresh=0),
+        tx, source, target, message._replace(came_ms=now_ms, source=source.name, visible_ms=now_ms, fresh=0),
         message, numbers, now_ms, tally,
     )  # fmt: skip
 
@@ -43,7 +42,7 @@ def send_back(
 ) -> None:
     """Move a message as if it were sent to the target now."""
     new = message._replace(
-        kept_ms=now_ms, sent_ms=now_ms, receives=0, first_ms=None, source=None, visible_ms=now_ms, fresh=1
+        came_ms=now_ms, sent_ms=now_ms, receives=0, first_ms=None, source=None, visible_ms=now_ms, fresh=1
     )
     _place(tx, source, target, new, message, numbers, now_ms, tally)
 
@@ -64,7 +63,8 @@ def _place(
     message_id, group, deduplication_id = ids
     seq = numbers.take(tx, 2, tally)
     if target.fifo:
-        if sending.seen(tx, target, deduplication_id, group, now_ms) is not None:
+        # A letter that goes back was sent there before: that must not make it a duplicate of itself.
+        if new.source is not None and sending.seen(tx, target, deduplication_id, group, now_ms) is not None:
             rows.remove(tx, source, [old], tally)
             return
         sending.remember(tx, target, deduplication_id, group, message_id, seq, now_ms)
@@ -77,7 +77,7 @@ def _place(
     tx.execute(
         rows.INSERT,
         (
-            target.shard, seq, lane, rank_ms, new.visible_ms, new.fresh, new.receives, new.kept_ms, new.sent_ms,
+            target.shard, seq, lane, rank_ms, new.visible_ms, new.fresh, new.receives, new.came_ms, new.sent_ms,
             new.first_ms, old.body, new.source,
         ),
     )  # fmt: skip

@@ -128,7 +128,7 @@ class Receive:
     def _fairly(self) -> None:
         """Quiet groups first, the one that waits longest first; then noisy ones, first the one that holds least."""
         noisy = self._queue.tenants.noisy(self._now_ms)
-        lanes = self._tx.all(_OPEN, (self._queue.shard, 0, self._now_ms, self._limit + len(noisy) + MAX_ASIDE))
+        lanes = self._tx.all(_OPEN, (self._queue.shard, 0, self._now_ms, self._limit + len(noisy)))
         waiting = [(int(row[0]), int(row[1])) for row in lanes if row[1] not in noisy]
         head = self._tx.one(rows.HEAD, (self._queue.shard, 0))
         if head is not None and head[2] <= self._now_ms:
@@ -164,7 +164,8 @@ class Receive:
             self._prefix(lane)
 
     def _open_groups(self) -> Iterator[int]:
-        shard, limit = self._queue.shard, self._limit + MAX_ASIDE
+        # Each gives at least one message, be it one that is put aside.
+        shard, limit = self._queue.shard, self._limit
         fresh_until_ms = self._now_ms - self._queue.delay_ms
         again = [(row[0], row[1]) for row in self._tx.all(_OPEN, (shard, 0, self._now_ms, limit))]
         fresh = [(row[0], row[1]) for row in self._tx.all(_OPEN, (shard, 1, fresh_until_ms, limit))]
@@ -188,7 +189,7 @@ class Receive:
         """Give the message out, or put it aside."""
         self._seen.add(message.seq)
         self._lanes.add(message.lane)
-        if message.kept_ms < self._oldest_ms:
+        if rows.kept_since_ms(self._queue, message) < self._oldest_ms:
             self._expired.append(message)
         elif self._max_receives is not None and message.receives >= self._max_receives:
             assert self._dead_target is not None

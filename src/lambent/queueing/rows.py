@@ -8,10 +8,10 @@ from typing import Final, NamedTuple, cast
 from lambent.queueing.state import QueueState, Tally
 from lambent.storage.database import Row, Transaction
 
-COLUMNS: Final = "seq, lane, visible_ms, fresh, receives, kept_ms, sent_ms, first_ms, body, source"
+COLUMNS: Final = "seq, lane, visible_ms, fresh, receives, came_ms, sent_ms, first_ms, body, source"
 
 INSERT: Final = (
-    "INSERT INTO queueing_messages (shard, seq, lane, rank_ms, visible_ms, fresh, receives, kept_ms, sent_ms, "
+    "INSERT INTO queueing_messages (shard, seq, lane, rank_ms, visible_ms, fresh, receives, came_ms, sent_ms, "
     "first_ms, body, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 INSERT_BODY: Final = (
@@ -21,7 +21,7 @@ INSERT_BODY: Final = (
 _BODY_COLUMNS: Final = "message_id, group_id, deduplication_id, head, body, file"
 # The next messages of a lane that could be received by `rank_ms`, in their order, with their bodies.
 NEXT: Final = (
-    "SELECT m.seq, m.lane, m.visible_ms, m.fresh, m.receives, m.kept_ms, m.sent_ms, m.first_ms, m.body, m.source, "
+    "SELECT m.seq, m.lane, m.visible_ms, m.fresh, m.receives, m.came_ms, m.sent_ms, m.first_ms, m.body, m.source, "
     "b.message_id, b.group_id, b.deduplication_id, b.head, b.body, b.file "
     "FROM queueing_messages m CROSS JOIN queueing_bodies b ON b.id = m.body "
     "WHERE m.shard = ? AND m.lane = ? AND m.rank_ms <= ? ORDER BY m.rank_ms, m.seq LIMIT ?"
@@ -53,7 +53,7 @@ class Message(NamedTuple):
     visible_ms: int
     fresh: int
     receives: int
-    kept_ms: int
+    came_ms: int
     sent_ms: int
     first_ms: int | None
     body: int
@@ -71,6 +71,11 @@ def messages(rows: Sequence[Row]) -> list[Message]:
 def find(tx: Transaction, queue: QueueState, seq: int) -> Message | None:
     row = tx.one(FIND, (queue.shard, seq))
     return None if row is None else message(row)
+
+
+def kept_since_ms(queue: QueueState, message: Message) -> int:
+    """Where the message's retention begins."""
+    return message.came_ms if queue.fifo else message.sent_ms
 
 
 def remove(tx: Transaction, queue: QueueState, gone: Sequence[Message], tally: Tally) -> None:

@@ -10,7 +10,8 @@ and the removal goes on in the background. Its *lane* is its message group (0: n
 
 `open_ms` of a lane is its first message's `visible_ms`: nothing of the lane can be received before. `fresh` are those
 that nobody has received yet: a FIFO queue's delay is added to their `visible_ms` when they are looked for, since it may
-change while they wait.
+change while they wait. Retention counts from `sent_ms`, in FIFO queues from `came_ms`, when the message came into this
+queue: a difference only for dead letters.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ MIGRATIONS: Final = (
                 visible_ms INTEGER NOT NULL,
                 fresh INTEGER NOT NULL,
                 receives INTEGER NOT NULL,
-                kept_ms INTEGER NOT NULL,
+                came_ms INTEGER NOT NULL,
                 sent_ms INTEGER NOT NULL,
                 first_ms INTEGER,
                 body INTEGER NOT NULL,
@@ -56,8 +57,8 @@ MIGRATIONS: Final = (
                 PRIMARY KEY (shard, seq)
             ) WITHOUT ROWID""",
             "CREATE INDEX queueing_ready ON queueing_messages (shard, lane, rank_ms, seq)",
-            # Only dead letters come with a retention clock that started before they arrived.
-            "CREATE INDEX queueing_dead ON queueing_messages (shard, kept_ms) WHERE source IS NOT NULL",
+            # Only dead letters were sent before they came.
+            "CREATE INDEX queueing_dead ON queueing_messages (shard, sent_ms) WHERE source IS NOT NULL",
             """CREATE TABLE queueing_bodies (
                 id INTEGER PRIMARY KEY,
                 message_id TEXT NOT NULL,

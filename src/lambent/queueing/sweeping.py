@@ -21,14 +21,11 @@ log = logging.getLogger("lambent.queueing")
 INTERVAL_S: Final = 5.0
 STEP: Final = 100  # messages of one step: about a millisecond
 
-OLDEST: Final = "SELECT kept_ms FROM queueing_messages WHERE shard = ? ORDER BY seq LIMIT 1"
-OLDEST_DEAD: Final = (
-    "SELECT kept_ms FROM queueing_messages WHERE shard = ? AND source IS NOT NULL ORDER BY kept_ms LIMIT 1"
-)
+_RETENTION: Final = "SELECT retention_ms FROM queueing_queues WHERE number = ?"
 FIRST: Final = f"SELECT {rows.COLUMNS} FROM queueing_messages WHERE shard = ? ORDER BY seq LIMIT ?"
 FIRST_DEAD: Final = (
     f"SELECT {rows.COLUMNS} FROM queueing_messages "
-    "WHERE shard = ? AND source IS NOT NULL AND kept_ms < ? ORDER BY kept_ms LIMIT ?"
+    "WHERE shard = ? AND source IS NOT NULL AND sent_ms < ? ORDER BY sent_ms LIMIT ?"
 )
 _DOOMED: Final = "SELECT shard FROM queueing_doomed LIMIT 1"
 
@@ -77,23 +74,22 @@ class Sweeper:
                 log.warning("cannot remove expired messages now, trying again: %s", error)
 
     def _due(self, tx: Transaction, queue: QueueState) -> bool:
-        limit_ms = self._limit_ms(tx, queue)
-        for sql in (OLDEST, OLDEST_DEAD):
-            row = tx.one(sql, (queue.shard,))
-            if row is not None and row[0] < limit_ms and (sql is not OLDEST or row[0] < limit_ms):
-                return True
-        return False
+        return bool(self._old(tx, queue, 1))
 
-    def _limit_ms(self, tx: Transaction, queue: QueueState) -> int:
-        row = tx.one("SELECT retention_ms FROM queueing_queues WHERE number = ?", (queue.number,))
-        return -1 if row is None else self._now_ms() - int(row[0])
+    def _old(self, tx: Transaction, queue: QueueState, limit: int) -> list[rows.Message]:
+        """Some of the messages that are too old, those first that came first."""
+        row = tx.one(_RETENTION, (queue.number,))
+        if row is None:
+            return []
+        since_ms = self._now_ms() - int(row[0])
+        first = rows.messages(tx.all(FIRST, (queue.shard, limit)))
+        old = [each for each in first if rows.kept_since_ms(queue, each) < since_ms]
+        if not old and not queue.fifo:
+            old = rows.messages(tx.all(FIRST_DEAD, (queue.shard, since_ms, limit)))
+        return old
 
     def _expire_step(self, tx: Transaction, queue: QueueState, tally: Tally) -> None:
-        limit_ms = self._limit_ms(tx, queue)
-        old = [each for each in rows.messages(tx.all(FIRST, (queue.shard, STEP))) if each.kept_ms < limit_ms]
-        if not old:
-            old = rows.messages(tx.all(FIRST_DEAD, (queue.shard, limit_ms, STEP)))
-        rows.remove(tx, queue, old, tally)
+        rows.remove(tx, queue, self._old(tx, queue, STEP), tally)
 
     def _doomed_step(self, tx: Transaction, tally: Tally) -> bool:
         """Some messages of a shard that no queue has any more; whether there is more to do."""

@@ -150,3 +150,16 @@ async def test_a_long_poll_wakes_when_its_group_opens(bench: Bench) -> None:
     assert [texts(poll.result()) for poll in polls if poll.done()] == [["2"]]
     await bench.clock.advance(20)
     assert sum(len(poll.result()) for poll in polls) == 1
+
+
+async def test_a_letter_that_goes_back_is_no_duplicate_of_itself(bench: Bench) -> None:
+    dead = await bench.create("dead", fifo=True)
+    q = await bench.create(
+        fifo=True, dead_letters=DeadLetters(target=dead.name, max_receives=1), visibility_timeout_s=0
+    )
+    await put(bench, q, "g", "1", "2")
+    await bench.bodies(q)
+    assert await bench.bodies(q) == []
+    assert await bench.database.run(lambda tx: bench.engine.move(tx, dead.id, None, 10)) == (2, False)
+    bench.engine.moved(dead.id)
+    assert await bench.bodies(q) == ["1", "2"]

@@ -112,7 +112,8 @@ async def test_dead_letters(bench: Bench) -> None:
     assert [len(each.body) for each in got] == [6, 3000]
     assert (got[0].message_id, got[0].receive_count, got[0].sent_ms) == (message_id, 3, sent_ms)
     assert got[0].dead_letter_source == q.name
-    # The clock of retention goes on.
+    # The clock of retention goes on; the age counts from the move.
+    assert (await bench.engine.counts(dead)).oldest_ms == sent_ms + 20_000
     await bench.clock.advance(81)
     assert await bench.counts(dead) == (0, 0, 0)
 
@@ -269,3 +270,15 @@ async def test_groups_of_a_standard_queue_are_in_the_order_of_arrival_together(b
     assert await bench.bodies(q) == ["10", "11"]
     await bench.clock.advance(30)
     assert len(await bench.bodies(q)) == 10
+
+
+async def test_a_cancelled_sender_leaves_no_file_behind(bench: Bench) -> None:
+    q = await bench.create()
+    for turns in range(0, 40, 4):
+        sender = asyncio.create_task(bench.send(q, "x" * 2000))
+        for _ in range(turns):
+            await asyncio.sleep(0.0005)
+        sender.cancel()
+        await asyncio.gather(sender, return_exceptions=True)
+    await bench.clock.settle()
+    assert len(list((bench.folder / "bodies").iterdir())) == sum(await bench.counts(q))
