@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -34,9 +35,15 @@ class Inspection:
     async def report(self) -> list[dict[str, Any]]:
         """Each mapping of the server: what it is, its problems and warnings, and what its pollers do."""
         every, tags = await self._database.read(self._everything)
+        related: defaultdict[object, list[EventSourceMapping]] = defaultdict(list)
+        for mapping in every:
+            for key in (mapping.event_source_arn, (mapping.scope, mapping.function_name)):
+                related[key].append(mapping)
         rows = []
         for mapping in every:
-            problems, warnings = await self._look(mapping, every, tags.get(mapping.arn, {}))
+            of_function = related[mapping.scope, mapping.function_name]
+            others = {one.uuid: one for one in (*related[mapping.event_source_arn], *of_function)}
+            problems, warnings = await self._look(mapping, others.values(), tags[mapping.arn])
             rows.append(
                 {
                     "uuid": mapping.uuid,
@@ -58,7 +65,7 @@ class Inspection:
         return every, {mapping.arn: self._tags.tags_of(tx, mapping.arn) for mapping in every}
 
     async def _look(
-        self, mapping: EventSourceMapping, every: Iterable[EventSourceMapping], tags: dict[str, str]
+        self, mapping: EventSourceMapping, related: Iterable[EventSourceMapping], tags: dict[str, str]
     ) -> tuple[list[str], list[str]]:
         function = await self._functions.find(mapping.scope, mapping.function_name, mapping.qualifier)
         queue = self._queues.find(mapping.event_source_arn)
@@ -71,7 +78,7 @@ class Inspection:
             mapping=mapping,
             function=function,
             queue=queue,
-            others=[one for one in every if one.uuid != mapping.uuid and one.state != "Deleting"],
+            others=[one for one in related if one.uuid != mapping.uuid and one.state != "Deleting"],
             latency_goal_s=lints.latency_goal_s(tags),
         )
         return problems, lints.warnings(situation)

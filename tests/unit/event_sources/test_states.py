@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
+from lambent.core.operations import Scope
+from lambent.event_sources import store
 from lambent.event_sources.lifecycle import TRANSITION_S
 from lambent.lambda_ import tags
+from lambent.storage.database import StorageError
 from tests.unit.event_sources.conftest import Room
-from tests.unit.event_sources.fakes import FIFO, FUNCTION, QUEUE, Function
+from tests.unit.event_sources.fakes import FIFO, FUNCTION, QUEUE, Function, mapping
 
 MISSING = ("ResourceNotFoundException", "The resource you requested does not exist.")
 
@@ -175,3 +181,70 @@ async def test_lists(room: Room) -> None:
         "InvalidParameterValueException",
         "Invalid pagination token",
     )
+
+
+async def test_a_client_that_goes_away_leaves_nothing_in_transition(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered = asyncio.Event()
+    run = room.database.run
+
+    async def entering(*args: Any, **options: Any) -> Any:
+        entered.set()
+        return await run(*args, **options)
+
+    monkeypatch.setattr(room.database, "run", entering)
+    request = asyncio.get_running_loop().create_task(room.create())
+    await entered.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    await room.settle()
+    (made,) = (await room.call("list"))["EventSourceMappings"]
+    assert made["State"] == "Enabled"
+
+
+async def test_a_state_that_cannot_be_stored_is_stored_later(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    uuid = (await room.create())["UUID"]
+    run = room.database.run
+    failures = iter([StorageError("disk full")])
+
+    async def failing(*args: Any, **options: Any) -> Any:
+        for error in failures:
+            raise error
+        return await run(*args, **options)
+
+    monkeypatch.setattr(room.database, "run", failing)
+    await room.settle()
+    assert await room.state(uuid) == "Creating"
+    await room.clock.advance(1)
+    assert await room.state(uuid) == "Enabled"
+
+
+async def test_a_change_that_cannot_be_stored_is_refused_and_not_begun(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*args: Any, **options: Any) -> Any:
+        raise StorageError("disk full")
+
+    monkeypatch.setattr(room.database, "run", failing)
+    with pytest.raises(StorageError):
+        await room.create()
+    assert room.fleets.told == []
+
+
+async def test_a_deleted_mapping_can_be_made_again(room: Room) -> None:
+    uuid = (await room.create())["UUID"]
+    await room.settle()
+    await room.call("delete", UUID=uuid)
+    assert (await room.refused("create"))[0] == "ResourceConflictException"
+    await room.settle()
+    assert (await room.create())["UUID"] != uuid
+
+
+async def test_mappings_of_another_account_are_not_there(room: Room) -> None:
+    elsewhere = Scope(account="111111111111", region="us-east-1")
+    await room.database.run(lambda tx: store.insert(tx, mapping("0" * 36, scope=elsewhere)))
+    assert await room.refused("get", UUID="0" * 36) == MISSING
+    assert await room.refused("delete", UUID="0" * 36) == MISSING
+    assert (await room.call("list"))["EventSourceMappings"] == []
