@@ -25,7 +25,7 @@ from lambent.server.answers import json_response
 from lambent.server.http import Endpoint
 from lambent.server.internal_routes import InternalRequest
 from lambent.server.wire import WireResponse
-from lambent.storage.backup import backup
+from lambent.storage.backup import Folder, backup
 from lambent.storage.blobs import BlobStore
 from lambent.storage.group_commit import SqliteDatabase
 
@@ -52,6 +52,7 @@ class InternalApi:
         logs: LogReader,
         databases: Sequence[SqliteDatabase],
         blobs: BlobStore,
+        folders: Sequence[Folder],
         signing_key: bytes,
         clock: Clock,
     ) -> None:
@@ -61,6 +62,7 @@ class InternalApi:
         self._logs = logs
         self._databases = databases
         self._blobs = blobs
+        self._folders = folders
         self._signing_key = signing_key
         self._clock = clock
         self._started_at = clock.now()
@@ -142,7 +144,7 @@ class InternalApi:
         if not target.is_absolute():
             raise ValidationError("target must be an absolute path on the server's machine")
         try:
-            await backup(target, self._databases, self._blobs)
+            await backup(target, self._databases, self._blobs, folders=self._folders)
         except UserFacingError as error:
             raise ValidationError(str(error)) from error
         return json_response({"target": str(target)}, request_id=request.request_id)

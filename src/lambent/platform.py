@@ -235,6 +235,7 @@ class Platform:
             logs=LogReader(logs_database, clock=clock, news=news, flush=sink.flush),
             databases=(control_file, logs_file, queues_file),
             blobs=blobs,
+            folders=(messages.bodies,),
             signing_key=signing_key,
             clock=clock,
         ).mount(endpoint)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,8 @@ class Bodies:
 
     def __init__(self, folder: Path, *, min_bytes: int, new_name: ids.IdSource = ids.new_hex) -> None:
         files.make_directory(folder)
-        self._folder = folder
+        self.path = folder
+        self._removing = asyncio.Lock()  # held by a backup too, so that what it copies stays
         self._new_name = new_name
         self.min_bytes = min_bytes
         # What an earlier process left: any of it may have lost its message.
@@ -46,7 +48,14 @@ class Bodies:
 
     async def remove(self, names: Sequence[str]) -> None:
         """Remove files. What cannot be removed now is found at the next start."""
-        await asyncio.to_thread(self._remove, names)
+        async with self._removing:
+            await asyncio.to_thread(self._remove, names)
+
+    @asynccontextmanager
+    async def undisturbed(self) -> AsyncIterator[None]:
+        """Every file stays while the block runs; others may come."""
+        async with self._removing:
+            yield
 
     async def collect(self, database: Database) -> int:
         """Remove files of an earlier process that no message refers to; how many."""
@@ -61,24 +70,24 @@ class Bodies:
 
     def _write(self, names: Sequence[str], bodies: Sequence[bytes]) -> None:
         for name, body in zip(names, bodies, strict=True):
-            descriptor = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self.path / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 files.write_all(descriptor, body)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-        files.sync_directory(self._folder)
+        files.sync_directory(self.path)
 
     def _read(self, name: str) -> bytes | None:
         try:
-            return (self._folder / name).read_bytes()
+            return (self.path / name).read_bytes()
         except FileNotFoundError:
             return None
 
     def _remove(self, names: Sequence[str]) -> None:
         for name in names:
             try:
-                os.unlink(self._folder / name)
+                os.unlink(self.path / name)
             except OSError:
                 continue
 

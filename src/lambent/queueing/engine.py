@@ -40,7 +40,7 @@ from lambent.storage import files
 from lambent.storage.database import Database, Transaction
 
 # Bodies from this size on are files: measured in benchmarks/queue_engine.py.
-FILE_BYTES: Final = 64 * 1024
+FILE_BYTES: Final = 128 * 1024
 _KEY_BYTES: Final = 32
 
 
@@ -112,6 +112,11 @@ class QueueEngine:
         await self._waiting.close()
         await self._desk.close()
         await self._tasks.close()
+
+    @property
+    def bodies(self) -> Bodies:
+        """The large bodies, which belong into a backup."""
+        return self._bodies
 
     @property
     def pending(self) -> int:
