@@ -150,6 +150,26 @@ async def long_polls(subject: Subject) -> None:
     await asyncio.gather(*polls, return_exceptions=True)
 
 
+async def cleaning(subject: Subject, config: QueueConfig, deep: QueueConfig) -> None:
+    """How long sends take while a purged backlog is removed, and before."""
+
+    async def p99_ms() -> float:
+        took = []
+        until = time.perf_counter() + 4 * TURN_S
+        while time.perf_counter() < until:
+            started = time.perf_counter()
+            await subject.engine.send(config, [NewMessage(body=BODY)])
+            took.append((time.perf_counter() - started) * 1000)
+        return statistics.quantiles(took, n=100)[98]
+
+    quiet = await p99_ms()
+    await subject.engine.purge(deep.id)
+    sweeping = asyncio.create_task(subject.engine.sweep())
+    busy = await p99_ms()
+    print(f"  a send while a purged backlog is removed: p99 {busy:.1f} ms, otherwise {quiet:.1f} ms")
+    await sweeping
+
+
 async def large(folder: Path) -> None:
     """Bodies in the database or beside it: where the one overtakes the other."""
     for size in (16 * 1024, 64 * 1024, 256 * 1024, 1024 * 1024):
@@ -196,6 +216,7 @@ async def run() -> None:
         started = time.perf_counter()
         engine = await QueueEngine.open(database, folder / "bodies", SystemClock())
         print(f"  opened with {BACKLOG:,} in {time.perf_counter() - started:.2f} s")
+        await cleaning(Subject(engine), q, deep)
         await engine.close()
         await database.close()
         await large(folder)
