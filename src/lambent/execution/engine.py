@@ -10,6 +10,7 @@ What a warm event costs: one look at the counts, one pop from the idle ones, one
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -39,6 +40,7 @@ from lambent.execution.room import Room
 from lambent.execution.snapshots import Snapshots
 from lambent.sandbox.protocol import (
     CannotRun,
+    Environment,
     EnvironmentSpec,
     Invocation,
     Response,
@@ -46,6 +48,8 @@ from lambent.sandbox.protocol import (
     SnapshotSandbox,
     StartRefused,
 )
+
+log = logging.getLogger("lambent.execution")
 
 MintCredentials = Callable[[FunctionVersion], EnvironmentCredentials]
 
@@ -361,7 +365,7 @@ class LocalEngine:
             self.snapshots.used(function)
         credentials = self._mint_credentials(function)
         try:
-            environment = await self._sandbox.start(self._spec(function, credentials.variables))
+            environment = await self._start(self._spec(function, credentials.variables))
         except BaseException as error:
             reservation.release()
             credentials.revoke()
@@ -370,6 +374,14 @@ class LocalEngine:
             raise
         reservation.started()
         return Started(environment, reservation, credentials.revoke)
+
+    async def _start(self, spec: EnvironmentSpec) -> Environment:
+        try:
+            return await self._sandbox.start(spec)
+        except StartRefused as error:
+            # A process that was prepared for it may have died just then: that is no reason to refuse an event.
+            log.warning("an environment of %s did not start and is started anew: %s", spec.function_name, error.reason)
+            return await self._sandbox.start(spec)
 
     def _idle_longest(self) -> Pool | None:
         """The pool with the environment that has been idle longest."""

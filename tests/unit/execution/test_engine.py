@@ -269,13 +269,19 @@ async def test_the_account_limit_throttles_and_lets_through_again(clock: Virtual
 
 async def test_the_sandbox_refusing_is_a_throttle_with_its_reason(clock: VirtualClock) -> None:
     sandbox = FakeSandbox()
-    sandbox.refuse = [StartRefused("no file descriptors are left")]
+    sandbox.refuse = [StartRefused("no file descriptors are left")] * 2  # the first is tried again
     lambent = engine(sandbox, clock)
     with pytest.raises(Throttled) as throttled:
         await run(lambent)
     assert throttled.value.detail == "this machine: no file descriptors are left"
     assert throttled.value.retry_after_s == 1
     assert await run(lambent) == b"{}"
+
+
+async def test_a_start_that_fails_once_is_nobodys_loss(clock: VirtualClock) -> None:
+    sandbox = FakeSandbox()
+    sandbox.refuse = [StartRefused("what was prepared has died")]
+    assert await run(engine(sandbox, clock)) == b"{}"
 
 
 async def test_a_function_that_cannot_run_here_says_so_every_time(clock: VirtualClock) -> None:
@@ -292,7 +298,7 @@ async def test_a_function_that_cannot_run_here_says_so_every_time(clock: Virtual
 async def test_a_start_that_fails_fails_the_newest_event_that_waits(clock: VirtualClock) -> None:
     sandbox = FakeSandbox()
     sandbox.gate.clear()
-    sandbox.refuse = [StartRefused("full")]
+    sandbox.refuse = [StartRefused("full")] * 3  # each start is tried again once
     lambent = engine(sandbox, clock)
     first = asyncio.ensure_future(run(lambent))
     await clock.settle()

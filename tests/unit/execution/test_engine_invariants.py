@@ -76,7 +76,7 @@ class World:
             self.engine.retire(f"{name}#{self.revision[name]}")
             self.revision[name] += 1
         elif what == "refuse":
-            self.sandbox.refuse.append(StartRefused("full") if number % 2 else CannotRun("no"))
+            self.sandbox.refuse += [StartRefused("full")] * 2 if number % 2 else [CannotRun("no")]
         elif what == "gate":
             self.sandbox.gate.clear() if number % 2 else self.sandbox.gate.set()
         elif what == "kill" and self.sandbox.environments:

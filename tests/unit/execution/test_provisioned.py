@@ -125,7 +125,7 @@ async def test_a_failed_init_is_told_and_tried_again_ever_more_seldom(clock: Vir
 
 async def test_a_machine_without_room_is_no_failure_of_the_function(clock: VirtualClock) -> None:
     sandbox = FakeSandbox()
-    sandbox.refuse.append(StartRefused("no more processes"))
+    sandbox.refuse += [StartRefused("no more processes")] * 2
     lambent = engine(sandbox, clock)
     lambent.set_provisioned_concurrency(ONE, 1)
     await clock.advance(0)

@@ -83,6 +83,7 @@ def _children_of_launchers(bench: Bench) -> int:
 
 
 async def test_start_while_closing(tmp_path: Path) -> None:
+    others = psutil.Process().children()
     bench = Bench(tmp_path)
     bench.code.add("x", {"h.py": "def handler(e, c): pass\n"})
     await bench.sandbox.start(bench.spec("x"))
@@ -93,7 +94,7 @@ async def test_start_while_closing(tmp_path: Path) -> None:
         assert isinstance(result, StartRefused) or not result.alive  # type: ignore[union-attr]
     with pytest.raises(StartRefused):
         await bench.sandbox.start(bench.spec("x"))
-    assert psutil.Process().children() == []
+    assert set(psutil.Process().children()) <= set(others)
 
 
 def test_kernels_without_children_files(monkeypatch: pytest.MonkeyPatch) -> None:
